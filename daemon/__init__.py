@@ -1,0 +1,1 @@
+"""The real-time daemon: ports, turns, engine, control."""

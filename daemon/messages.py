@@ -1,0 +1,110 @@
+"""What stage and brain say to each other, one frozen type for each message.
+
+Times are seconds of the session: since the monotonic instant that both were started with.
+"""
+
+from dataclasses import dataclass
+
+from daemon.parameters import Parameters
+from perceivers.events import TimedEvent
+
+Events = tuple[TimedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """To the brain: the player did this. Also while a turn lasts (releases, pedal)."""
+
+    events: Events
+
+
+@dataclass(frozen=True, slots=True)
+class BeginTurn:
+    """To the brain: perform from `start_s` on; nothing planned may lie before it."""
+
+    turn: int
+    start_s: float
+    held: frozenset[int]  # pitches whose keys the player holds: not to be struck or released
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """To the brain: from the next token on, use these parameters."""
+
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """To the brain: the turn is over, and this is what was really sent, in order of time.
+
+    The brain makes its memory agree: what was planned and not sent is forgotten.
+    """
+
+    turn: int
+    performed: Events
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """To the brain: forget everything, then take `history` as heard (empty: a fresh start)."""
+
+    history: Events
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """To the brain: end."""
+
+
+ToBrain = Hear | BeginTurn | Steer | EndTurn | Recall | Quit
+
+
+@dataclass(frozen=True, slots=True)
+class BrainReady:
+    """From the brain: the model is loaded and warm."""
+
+    model: str
+    provider: str  # as the runtime reports it
+    precision: str
+    parameters_million: float
+    context: int
+    step_ms: float  # median of one token at warm-up
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """From the brain: events to be sent at their times."""
+
+    turn: int
+    events: Events
+
+
+@dataclass(frozen=True, slots=True)
+class PlanComplete:
+    """From the brain: nothing more will be planned in this turn."""
+
+    turn: int
+    reason: str  # "length", "ending" or "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """From the brain, at least once a second: it lives, and this is how it does."""
+
+    position: int  # tokens in memory
+    lag_tokens: int  # heard, not yet fed
+    step_ms: float  # median of the last steps
+    lead_s: float | None  # planned ahead of now; None outside a turn
+
+
+@dataclass(frozen=True, slots=True)
+class BrainFailed:
+    """From the brain: it cannot go on, and why, in one line."""
+
+    reason: str
+
+
+FromBrain = BrainReady | Planned | PlanComplete | Pulse | BrainFailed

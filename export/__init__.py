@@ -1,0 +1,1 @@
+"""Export: from a checkpoint to a model folder that the daemon plays."""

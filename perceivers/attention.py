@@ -1,0 +1,134 @@
+"""Causal attention in the shapes that PerceiverS needs, and rotary positions.
+
+B batch, H heads, N queries, S keys, D head width. Queries and keys are right-aligned: the last
+query stands at the last key.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.attention.bias import causal_lower_right
+
+
+def rotary_angles(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
+    """Return cos and sin, each (T, D/2) float32, of the rotary angles at absolute positions (T,).
+
+    Angles are computed in float64, so that a session may run for days. (RoFormer, eq. 34.)
+    """
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float64, device=positions.device)
+    angles = positions.to(torch.float64)[:, None] * base ** (-exponents / head_dim)[None, :]
+    return angles.cos().float(), angles.sin().float()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate x (…, T, D) by angles (T, D/2); the halves of D are the pairs."""
+    first, second = x.float().chunk(2, dim=-1)
+    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    return turned.to(x.dtype)
+
+
+def band(queries: int, keys: int, window: int, device: torch.device) -> Tensor:
+    """Return the mask (N, S): each query sees its own position and the window - 1 before it."""
+    last_key = torch.arange(keys - queries, keys, device=device)[:, None]
+    key = torch.arange(keys, device=device)[None, :]
+    return (key <= last_key) & (key > last_key - window)
+
+
+def dense_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+    """Attend within a band, with the mask written out: obvious, for streaming and as reference.
+
+    q (B, H, N, D), k and v (B, H, S, D); returns (B, H, N, D).
+    """
+    mask = band(q.shape[-2], k.shape[-2], window, q.device)
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def blockwise_attention(
+    q: Tensor, k: Tensor, v: Tensor, window: int, key_padding: Tensor | None = None
+) -> Tensor:
+    """Attend within a band block by block: no N × S mask, no work far outside the band.
+
+    q (B, H, N, D), k and v (B, H, S, D). `key_padding` (B,) counts invalid keys at the left;
+    the first query must see at least itself. Returns (B, H, N, D).
+    """
+    queries, keys = q.shape[-2], k.shape[-2]
+    block = min(queries, max(64, window // 4 * 2))
+    outputs = []
+    for start in range(0, queries, block):
+        stop = min(start + block, queries)
+        last = keys - queries + stop
+        first = max(0, keys - queries + start - window + 1)
+        mask = band(stop - start, last - first, window, q.device)
+        if key_padding is not None:
+            position = torch.arange(first, last, device=q.device)
+            mask = mask & (position >= key_padding[:, None])[:, None, None, :]
+        part = q[..., start:stop, :]
+        outputs.append(
+            scaled_dot_product_attention(
+                part, k[..., first:last, :], v[..., first:last, :], attn_mask=mask
+            )
+        )
+    return torch.cat(outputs, dim=-2)
+
+
+def prefix_attention(q: Tensor, k: Tensor, v: Tensor, key_padding: Tensor | None) -> Tensor:
+    """Attend causally to everything up to the query's own position.
+
+    Shapes as in `blockwise_attention`. Each sample is attended without its padding, so that no
+    mask over the long prefix is ever written out.
+    """
+    padding = [0] * q.shape[0] if key_padding is None else key_padding.tolist()
+    return torch.cat(
+        [
+            _lower_right_attention(q[i : i + 1], k[i : i + 1, :, pad:], v[i : i + 1, :, pad:])
+            for i, pad in enumerate(padding)
+        ]
+    )
+
+
+def _lower_right_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    queries, keys = q.shape[-2], k.shape[-2]
+    if queries == keys:
+        return scaled_dot_product_attention(q, k, v, is_causal=True)
+    if q.device.type == "cpu":
+        output: Tensor = _MergedAttention.apply(q, k, v)  # type: ignore[no-untyped-call]
+        return output
+    return scaled_dot_product_attention(q, k, v, attn_mask=causal_lower_right(queries, keys))
+
+
+class _MergedAttention(torch.autograd.Function):
+    """Causal attention over prefix and latents on CPU, as two flash-attention calls merged.
+
+    The CPU kernel knows causal squares and full rectangles, but no lower-right causal rectangle.
+    Softmax over the union of two key sets is the average of the two softmaxes weighted by their
+    normalisers; and the kernel's backward, given the merged output and normaliser, yields exactly
+    the gradients of each part. (The algebra of FlashAttention, section 3.1.)
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        split = k.shape[-2] - q.shape[-2]
+        far, far_lse = attend(q, k[..., :split, :], v[..., :split, :], 0.0, False)
+        near, near_lse = attend(q, k[..., split:, :], v[..., split:, :], 0.0, True)
+        lse = torch.logaddexp(far_lse, near_lse)
+        far_share = (far_lse - lse).exp().unsqueeze(-1)
+        near_share = (near_lse - lse).exp().unsqueeze(-1)
+        output = (far.float() * far_share + near.float() * near_share).to(q.dtype)
+        ctx.save_for_backward(q, k, v, output, lse)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v, output, lse = ctx.saved_tensors
+        attend_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+        split = k.shape[-2] - q.shape[-2]
+        gradient = gradients[0].to(q.dtype)
+        parts = [
+            attend_backward(gradient, q, k[..., part, :], v[..., part, :], output, lse, 0.0, causal)
+            for part, causal in ((slice(None, split), False), (slice(split, None), True))
+        ]
+        (q_far, k_far, v_far), (q_near, k_near, v_near) = parts
+        return q_far + q_near, torch.cat((k_far, k_near), -2), torch.cat((v_far, v_near), -2)

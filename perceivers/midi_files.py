@@ -1,0 +1,134 @@
+"""Standard MIDI files to timed events and back; the only importer of mido."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mido
+
+from perceivers.errors import MidiFileError
+from perceivers.events import Event, NoteOff, NoteOn, PedalSwitch, TimedEvent
+
+SUSTAIN = 64
+DRUM_CHANNEL = 9
+TICKS_PER_BEAT = 480
+TEMPO_US_PER_BEAT = 500_000  # 120 beats per minute, the value that every reader assumes
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One performer's part: its name, MIDI channel (0–15) and events in order of time."""
+
+    name: str
+    channel: int
+    events: tuple[TimedEvent, ...]
+
+
+def read_performance(path: Path) -> list[TimedEvent]:
+    """Read a MIDI file as one piano performance, in seconds from the start of the file.
+
+    All tracks and channels but the drums are one player; velocity 0 is a note-off; the sustain
+    pedal (CC64) becomes a switch with hysteresis. Raises MidiFileError when the file is not MIDI
+    or is damaged.
+    """
+    switch = PedalSwitch()
+    events = []
+    for time_s, message in _messages(path):
+        event = _event_of(message, switch)
+        if event is not None:
+            events.append(TimedEvent(time_s, event))
+    return events
+
+
+def _messages(path: Path) -> Iterator[tuple[float, mido.Message]]:
+    try:
+        content = path.read_bytes()
+        midi = mido.MidiFile(file=io.BytesIO(content), clip=True)
+        if midi.type == 2:
+            raise MidiFileError(f"{path}: type 2 (independent sequences) is not one performance")
+        if midi.ticks_per_beat <= 0:
+            raise MidiFileError(f"{path}: time division {midi.ticks_per_beat} is not supported")
+        tempo = TEMPO_US_PER_BEAT
+        time_s = 0.0
+        for message in mido.merge_tracks(midi.tracks):
+            time_s += mido.tick2second(message.time, midi.ticks_per_beat, tempo)
+            if message.type == "set_tempo":
+                tempo = message.tempo
+            elif not message.is_meta:
+                yield time_s, message
+    except OSError as error:
+        raise MidiFileError(f"{path}: {error.strerror or 'not a complete MIDI file'}") from error
+    except (EOFError, ValueError, IndexError, KeyError, mido.KeySignatureError) as error:
+        if isinstance(error, MidiFileError):
+            raise
+        reason = str(error) or type(error).__name__
+        raise MidiFileError(f"{path}: not a readable MIDI file ({reason})") from error
+
+
+def _event_of(message: mido.Message, switch: PedalSwitch) -> Event | None:
+    if getattr(message, "channel", DRUM_CHANNEL) == DRUM_CHANNEL:
+        return None
+    if message.type == "note_on" and message.velocity > 0:
+        return NoteOn(message.note, message.velocity)
+    if message.type in ("note_on", "note_off"):
+        return NoteOff(message.note)
+    if message.type == "control_change" and message.control == SUSTAIN:
+        return switch.feed(message.value)
+    return None
+
+
+def write_performance(path: Path, tracks: Iterable[Track], end_s: float | None = None) -> None:
+    """Write a type-1 MIDI file atomically: a complete file appears under `path`, or nothing.
+
+    Each part is a track of its own. `end_s`, if given, is where the tracks end.
+    """
+    midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
+    conductor = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=TEMPO_US_PER_BEAT)])
+    midi.tracks.append(conductor)
+    for track in tracks:
+        midi.tracks.append(_midi_track(track, end_s))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        midi.save(partial)
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def _midi_track(track: Track, end_s: float | None) -> mido.MidiTrack:
+    midi_track = mido.MidiTrack([mido.MetaMessage("track_name", name=track.name)])
+    now_ticks = 0
+    for time_s, event in track.events:
+        due_ticks = max(now_ticks, _ticks(time_s))
+        midi_track.append(_message_of(event, track.channel, due_ticks - now_ticks))
+        now_ticks = due_ticks
+    rest_ticks = 0 if end_s is None else max(0, _ticks(end_s) - now_ticks)
+    midi_track.append(mido.MetaMessage("end_of_track", time=rest_ticks))
+    return midi_track
+
+
+def _ticks(time_s: float) -> int:
+    return round(time_s * TICKS_PER_BEAT * 1_000_000 / TEMPO_US_PER_BEAT)
+
+
+def _message_of(event: Event, channel: int, delta_ticks: int) -> mido.Message:
+    if isinstance(event, NoteOn):
+        return mido.Message(
+            "note_on", channel=channel, note=event.pitch, velocity=event.velocity, time=delta_ticks
+        )
+    if isinstance(event, NoteOff):
+        return mido.Message("note_off", channel=channel, note=event.pitch, time=delta_ticks)
+    value = 127 if event.down else 0
+    return mido.Message(
+        "control_change", channel=channel, control=SUSTAIN, value=value, time=delta_ticks
+    )
+
+
+def message_bytes(event: Event, channel: int) -> bytes:
+    """Return the three bytes that say an event on a MIDI wire."""
+    return bytes(_message_of(event, channel, 0).bytes())

@@ -1,0 +1,1 @@
+"""Training: from MIDI files to a checkpoint."""

@@ -1,0 +1,77 @@
+"""Token files: shards of uint16 tokens, memory-mapped, with an index of pieces.
+
+A folder holds `shard-00000.bin` (tokens, little-endian uint16, piece after piece), beside each
+`shard-00000.json` (its pieces), and `index.json` (vocabulary fingerprint and all pieces).
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from perceivers.errors import ModelMismatch
+from perceivers.vocabulary import fingerprint
+
+Tokens = npt.NDArray[np.uint16]
+INDEX = "index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One performance in the store."""
+
+    path: str  # of the MIDI file, relative to its root
+    split: str  # train, validation or test
+    dataset: str
+    shard: str
+    offset: int  # in tokens, from the start of the shard
+    length: int  # in tokens
+    notes: int
+    seconds: float
+
+
+class TokenStore:
+    """Read access to the pieces of one split. Raises ModelMismatch for another vocabulary."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        index = json.loads((folder / INDEX).read_text())
+        if index["vocabulary"] != fingerprint():
+            raise ModelMismatch(
+                f"{folder}: tokens of vocabulary {index['vocabulary']}, this is {fingerprint()}; "
+                "run training/prepare_data.py again"
+            )
+        pieces = [Piece(**fields) for fields in index["pieces"]]
+        self.pieces = [piece for piece in pieces if piece.split == split]
+        self._shards = {
+            name: np.memmap(folder / name, dtype="<u2", mode="r")
+            for name in sorted({piece.shard for piece in self.pieces})
+        }
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def tokens(self, index: int) -> Tokens:
+        """Return the tokens (T,) of one piece, without copying."""
+        piece = self.pieces[index]
+        return self._shards[piece.shard][piece.offset : piece.offset + piece.length]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Return the length in tokens of every piece."""
+        return np.array([piece.length for piece in self.pieces], dtype=np.int64)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def write_index(folder: Path, pieces: list[Piece]) -> None:
+    """Write the index over all shards."""
+    content = {"vocabulary": fingerprint(), "pieces": [asdict(piece) for piece in pieces]}
+    write_atomically(folder / INDEX, json.dumps(content, indent=0).encode())
