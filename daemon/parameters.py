@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-Value = float | int | str | bool | None
+from perceivers.ranges import Range, Setting, Value, table
 
 
 class LengthUnit(StrEnum):
@@ -25,20 +25,19 @@ class Trigger(StrEnum):
     COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """What a parameter is and which values it takes."""
+class Applies(StrEnum):
+    """From when on a new value counts."""
 
-    unit: str
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    optional: bool = False  # null is allowed
+    AT_ONCE = "at_once"
+    NEXT_TOKEN = "next_token"  # noqa: S105 - a token of music
+    NEXT_TURN = "next_turn"
 
 
-def _parameter(default: Value, unit: str, description: str, **limits: Any) -> Any:
-    return field(default=default, metadata={"range": Range(unit, description, **limits)})
+def _parameter(
+    default: Value, unit: str, description: str, *, applies: Applies, **limits: Any
+) -> Any:
+    row = Range(unit, description, **limits)
+    return field(default=default, metadata={"range": row, "applies": applies})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +45,49 @@ class Parameters:
     """A value for every parameter."""
 
     temperature: float = _parameter(
-        0.95, "", "how daring the choice of notes is; 1 is the model itself", minimum=0.1, maximum=2.0
+        0.95, "", "how daring the choice of notes is; 1 is the model itself",
+        applies=Applies.NEXT_TOKEN, minimum=0.1, maximum=2.0,
     )
     top_p: float = _parameter(
-        0.98, "", "only the likeliest tokens up to this share of probability", minimum=0.01, maximum=1.0
+        0.98, "", "only the likeliest tokens up to this share of probability",
+        applies=Applies.NEXT_TOKEN, minimum=0.01, maximum=1.0,
     )
     min_p: float = _parameter(
-        0.01, "", "only tokens at least this likely, relative to the likeliest", minimum=0.0, maximum=0.5
+        0.01, "", "only tokens at least this likely, relative to the likeliest",
+        applies=Applies.NEXT_TOKEN, minimum=0.0, maximum=0.5,
     )
     seed: int | None = _parameter(
         None, "", "makes an answer repeatable; null: a new one each turn",
-        minimum=0, maximum=2**31 - 1, optional=True,
+        applies=Applies.NEXT_TURN, minimum=0, maximum=2**31 - 1, optional=True,
     )
     length: float = _parameter(
-        15.0, "length_unit", "how long an answer is", minimum=1.0, maximum=3600.0
+        15.0, "length_unit", "how long an answer is",
+        applies=Applies.NEXT_TURN, minimum=1.0, maximum=3600.0,
     )
     length_unit: str = _parameter(
-        LengthUnit.SECONDS.value, "", "what length counts", choices=tuple(LengthUnit)
+        LengthUnit.SECONDS.value, "", "what length counts",
+        applies=Applies.NEXT_TURN, choices=tuple(LengthUnit),
     )
     trigger: str = _parameter(
-        Trigger.SILENCE.value, "", "what starts an answer", choices=tuple(Trigger)
+        Trigger.SILENCE.value, "", "what starts an answer",
+        applies=Applies.AT_ONCE, choices=tuple(Trigger),
     )
     silence_s: float = _parameter(
         1.2, "s", "with every key up, how long the player pauses before the answer",
-        minimum=0.1, maximum=10.0,
+        applies=Applies.AT_ONCE, minimum=0.1, maximum=10.0,
     )
     phrase_notes: int = _parameter(
         3, "notes", "how much the player must have played before silence counts",
-        minimum=1, maximum=1000,
+        applies=Applies.AT_ONCE, minimum=1, maximum=1000,
     )
-    channel: int = _parameter(1, "", "MIDI channel of the answer", minimum=1, maximum=16)
+    channel: int = _parameter(
+        1, "", "MIDI channel of the answer", applies=Applies.NEXT_TURN, minimum=1, maximum=16
+    )
 
 
-RANGES: dict[str, Range] = {item.name: item.metadata["range"] for item in fields(Parameters)}
+TABLE: dict[str, Setting] = table(Parameters)
+RANGES: dict[str, Range] = {name: row.range for name, row in TABLE.items()}
+APPLIES: dict[str, Applies] = {item.name: item.metadata["applies"] for item in fields(Parameters)}
 
 
 def as_json(parameters: Parameters) -> dict[str, Value]:

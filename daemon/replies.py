@@ -1,0 +1,68 @@
+"""What is answered to a command, and every answer as bytes."""
+
+import json
+
+from daemon.commands import COMMANDS, VERSION, Arguments, CommandError, Request, RequestId, Result
+from daemon.parameters import APPLIES, TABLE, Parameters, as_json
+from perceivers.ranges import Setting
+
+
+def schema() -> Result:
+    """Describe every command and parameter."""
+    return {
+        "version": VERSION,
+        "commands": {
+            command.name: {
+                "description": command.description,
+                "arguments": ["names"]
+                if command.arguments is Arguments.NAMES
+                else list(command.parameters),
+            }
+            for command in COMMANDS.values()
+        },
+        "parameters": {name: _description(row) for name, row in TABLE.items()},
+    }
+
+
+def _description(row: Setting) -> Result:
+    return {
+        "type": row.kind.__name__,
+        "unit": row.range.unit,
+        "minimum": row.range.minimum,
+        "maximum": row.range.maximum,
+        "choices": [str(choice) for choice in row.range.choices],
+        "null_allowed": row.range.optional,
+        "default": row.default,
+        "applies": APPLIES[row.name].value,
+        "description": row.range.description,
+    }
+
+
+def chosen(parameters: Parameters, names: tuple[str, ...]) -> Result:
+    """Answer `get`: the named parameters, or all of them."""
+    values = as_json(parameters)
+    return {"parameters": {name: values[name] for name in names or values}}
+
+
+def changed(parameters: Parameters, request: Request) -> Result:
+    """Answer `set`: the new values and from when on each counts."""
+    names = tuple(name for name, _ in request.values)
+    return chosen(parameters, names) | {"applies": {name: APPLIES[name].value for name in names}}
+
+
+def encode_result(request_id: RequestId, result: Result) -> bytes:
+    """Return the reply to a command that was carried out."""
+    return encode({"id": request_id, "ok": True, "result": result})
+
+
+def encode_error(error: CommandError) -> bytes:
+    """Return the reply to a command that was not."""
+    told: Result = {"code": error.code.value, "field": error.field, "message": error.message}
+    if error.allowed is not None:
+        told["allowed"] = error.allowed
+    return encode({"id": error.request_id, "ok": False, "error": told})
+
+
+def encode(message: Result) -> bytes:
+    """Return a JSON object as bytes; raise ValueError or TypeError if it is none."""
+    return json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,157 @@
+"""The daemon's settings: one frozen dataclass for each section of config.yaml.
+
+The defaults stand here (and in daemon.parameters) and nowhere else; config.yaml repeats them for
+the reader, and a test holds the two together.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from daemon.parameters import Parameters
+from perceivers.errors import SettingsError
+from perceivers.ranges import setting
+from perceivers.settings import load
+
+
+class Provider(StrEnum):
+    """Where the model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Precision(StrEnum):
+    """Which of the model's exported forms runs."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    INT8 = "int8"
+    FP16 = "fp16"
+
+
+@dataclass(frozen=True, slots=True)
+class MidiSettings:
+    """Ports: existing ones by name, or virtual ones under the client names."""
+
+    input: str | None = setting(
+        None, "", "listen to the port of this name; null: open a virtual port", optional=True
+    )
+    output: str | None = setting(
+        None, "", "play to the port of this name; null: open a virtual port", optional=True
+    )
+    client_in: str = setting("Performer In", "", "name under which the input appears")
+    client_out: str = setting("Performer Out", "", "name under which the output appears")
+    loop_guard_ms: float = setting(
+        30.0, "ms", "what was sent and comes back within this time is not heard; 0: off",
+        minimum=0.0, maximum=1000.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TimingSettings:
+    """How far ahead the answer is planned, and what happens to what is late."""
+
+    lead_ms: float = setting(
+        300.0, "ms", "how far ahead of the sounding instant notes are planned",
+        minimum=20.0, maximum=5000.0,
+    )
+    late_after_ms: float = setting(
+        100.0, "ms", "a note later than this is dropped, not played late",
+        minimum=1.0, maximum=5000.0,
+    )
+    coalesce_ms: float = setting(
+        20.0, "ms", "what is played within this time goes to the model in one step",
+        minimum=0.0, maximum=1000.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Which model plays, and on what."""
+
+    model: str = setting("models/small", "", "model folder, as the export writes it")
+    provider: str = setting(
+        Provider.AUTO.value, "", "what computes; auto: the GPU where there is one",
+        choices=tuple(Provider),
+    )
+    precision: str = setting(
+        Precision.AUTO.value, "", "which form of the model; auto: the one that suits the provider",
+        choices=tuple(Precision),
+    )
+    threads: int = setting(1, "", "CPU threads of the model", minimum=1, maximum=256)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address with this host can be reached from this computer alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name: of an interface, or one that a resolver may turn into anything
+        return False
+
+
+_ADDRESS = re.compile(r"tcp://(?P<host>\*|[\w.%-]+|\[[0-9A-Fa-f:.%\w]+\]):(?P<port>\d{1,5}|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """Where the daemon takes commands and tells what happens."""
+
+    commands: str = setting("tcp://127.0.0.1:7700", "", "address of the command socket")
+    events: str = setting("tcp://127.0.0.1:7701", "", "address of the event socket")
+    server_key: str | None = setting(
+        None, "", "file with the daemon's secret key; needed beyond this computer", optional=True
+    )
+    client_keys: str | None = setting(
+        None, "", "folder with the public key of each client that may connect", optional=True
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what would open the daemon to strangers."""
+        for address in (self.commands, self.events):
+            self._check(address)
+        if self.commands == self.events and not self.commands.endswith((":0", ":*")):
+            raise SettingsError(f"commands and events cannot share {self.commands}")
+        if (self.server_key is None) != (self.client_keys is None):
+            raise SettingsError("server_key and client_keys belong together: give both or neither")
+
+    def _check(self, address: str) -> None:
+        match = _ADDRESS.fullmatch(address)
+        if match is None or (match["port"] != "*" and int(match["port"]) > 65535):
+            raise SettingsError(
+                f"{address!r} is no address; write it as tcp://127.0.0.1:7700, host and port"
+            )
+        if self.server_key is None and not is_loopback(match["host"]):
+            raise SettingsError(
+                f"{address} can be reached from other computers, and whoever reaches it plays:"
+                " use 127.0.0.1, or make keys (python -m daemon.ctl keys FOLDER) and set"
+                " server_key and client_keys"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSettings:
+    """The recording of every session."""
+
+    enabled: bool = setting(True, "", "write what was played, by both, as a MIDI file")
+    folder: str = setting("recordings", "", "where the files go")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All sections."""
+
+    midi: MidiSettings = MidiSettings()
+    performer: Parameters = field(default_factory=Parameters)
+    timing: TimingSettings = TimingSettings()
+    engine: EngineSettings = EngineSettings()
+    control: ControlSettings = ControlSettings()
+    recording: RecordingSettings = RecordingSettings()
+
+
+def load_settings(path: Path) -> Settings:
+    """Read config.yaml; raise SettingsError with one line for each problem in it."""
+    return load(path, Settings)
