@@ -120,7 +120,8 @@ def parse_request(frame: bytes) -> Request:
     """Read one request; raise CommandError, with the request's id where it could be read."""
     if len(frame) > MAX_REQUEST_BYTES:
         raise CommandError(
-            Code.TOO_LARGE, f"{len(frame)} bytes are too many; at most {MAX_REQUEST_BYTES}",
+            Code.TOO_LARGE,
+            f"{len(frame)} bytes are too many; at most {MAX_REQUEST_BYTES}",
             allowed=[0, MAX_REQUEST_BYTES],
         )
     message = _decode(frame)
@@ -166,7 +167,8 @@ def _request_id(value: Any) -> RequestId:
     if isinstance(value, str) and len(value) <= _MAX_ID_CHARACTERS:
         return value
     raise CommandError(
-        Code.WRONG_TYPE, f"id = {shown(value)} is not allowed; a whole number or a short text",
+        Code.WRONG_TYPE,
+        f"id = {shown(value)} is not allowed; a whole number or a short text",
         field="id",
     )
 
@@ -175,8 +177,10 @@ def _checked(message: dict[str, Any], request_id: RequestId) -> Request:
     version = message.get("v")
     if version != VERSION or isinstance(version, bool):
         raise CommandError(
-            Code.BAD_VERSION, f"v = {shown(version)} is not spoken here; send \"v\":{VERSION}",
-            field="v", allowed=[VERSION],
+            Code.BAD_VERSION,
+            f'v = {shown(version)} is not spoken here; send "v":{VERSION}',
+            field="v",
+            allowed=[VERSION],
         )
     _refuse_unknown(message, ("v", "id", "cmd", "args"))
     command = _command(message.get("cmd"))
@@ -189,7 +193,8 @@ def _checked(message: dict[str, Any], request_id: RequestId) -> Request:
     values = tuple((name, _value(command, name, value)) for name, value in args.items())
     if command.arguments is Arguments.SETTINGS and not values:
         raise CommandError(
-            Code.MISSING_FIELD, 'set needs a parameter, such as "args":{"temperature":0.9}',
+            Code.MISSING_FIELD,
+            'set needs a parameter, such as "args":{"temperature":0.9}',
             field="args",
         )
     return Request(request_id, command.name, values=values)
@@ -202,8 +207,10 @@ def _command(name: Any) -> Command:
         raise _wrong_type("cmd", name, "the name of a command")
     if name not in COMMANDS:
         raise CommandError(
-            Code.UNKNOWN_COMMAND, f"unknown command {shown(name)}; {suggestion(name, COMMANDS)}",
-            field="cmd", allowed=[*COMMANDS],
+            Code.UNKNOWN_COMMAND,
+            f"unknown command {shown(name)}; {suggestion(name, COMMANDS)}",
+            field="cmd",
+            allowed=[*COMMANDS],
         )
     return COMMANDS[name]
 
@@ -234,8 +241,10 @@ def _refuse_unknown(
         if name not in known:
             hint = suggestion(name, known) if known else "it takes no arguments"
             raise CommandError(
-                Code.UNKNOWN_FIELD, f"{opening}{shown(name)}; {hint}",
-                field=name[:_MAX_ID_CHARACTERS], allowed=[*known],
+                Code.UNKNOWN_FIELD,
+                f"{opening}{shown(name)}; {hint}",
+                field=name[:_MAX_ID_CHARACTERS],
+                allowed=[*known],
             )
 
 

@@ -1,9 +1,35 @@
 """The control thread: takes commands, has them carried out, and tells the world what happens."""
 
-from typing import Protocol
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
 
-from daemon.commands import Result
+from daemon.commands import Code, CommandError, Request, RequestId, Result, parse_request
 from daemon.parameters import Parameters
+from daemon.replies import (
+    HEARTBEAT,
+    changed,
+    chosen,
+    encode_error,
+    encode_event,
+    encode_result,
+    schema,
+)
+from daemon.settings import ControlSettings
+from daemon.sockets import ServerSockets
+from perceivers.errors import PerformerError
+
+logger = logging.getLogger(__name__)
+
+_HEARTBEAT_S = 1.0
+_JOIN_LIMIT_S = 2.0
+_REQUESTS_AT_A_TIME = 64  # then events have their turn, however many requests wait
+_EVENTS_WAITING = 10_000  # in the inbox; more than an hour of music in one second
 
 
 class CommandHandler(Protocol):
@@ -49,3 +75,173 @@ class CommandHandler(Protocol):
     def shutdown(self) -> Result:
         """Ask the daemon to end; return without waiting for the end."""
         ...
+
+
+@dataclass(slots=True)
+class Counts:
+    """What came and what went wrong, since the start."""
+
+    requests: int = 0
+    refused: int = 0  # requests answered with an error
+    malformed: int = 0  # messages whose frames are no request at all
+    replies_lost: int = 0  # the client was gone, or read none of its replies
+    disconnected: int = 0  # peers that left, or were cut off for a frame beyond the limit
+    handshakes_failed: int = 0  # peers that spoke no ZeroMQ, or whose key was not admitted
+    stalls: int = 0  # times that a subscriber fell behind and began to lose events
+    events_lost: int = 0  # published faster than they could be sent, or no JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    topic: str
+    time_s: float
+    payload: Mapping[str, Any]
+
+
+class ControlServer:
+    """Owns the control thread and its sockets; a context manager.
+
+    `now_s` is the clock of the session; it stamps the events.
+    """
+
+    def __init__(
+        self,
+        settings: ControlSettings,
+        handler: CommandHandler,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._handler = handler
+        self._now_s = now_s
+        self._counts = Counts()
+        self._inbox: deque[_Event] = deque()
+        self._numbers: Counter[str] = Counter()
+        self._awake = False
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._actions: dict[str, Callable[[Request], Result]] = {
+            "schema": lambda _: schema(),
+            "get": lambda request: chosen(handler.parameters(), request.names),
+            "set": self._set,
+            "perform": lambda request: handler.perform(request.applied_to(handler.parameters())),
+            "stop": lambda _: handler.stop(),
+            "panic": lambda _: handler.panic(),
+            "reset": lambda _: handler.reset(),
+            "state": lambda _: handler.state(),
+            "info": lambda _: handler.info() | {"control": asdict(self._counts)},
+            "shutdown": lambda _: handler.shutdown(),
+        }
+
+    def __enter__(self) -> Self:
+        """Open the sockets, so that a taken address is the caller's error; then begin."""
+        self._sockets = ServerSockets(self._settings)
+        self.commands_address = self._sockets.commands_address
+        self.events_address = self._sockets.events_address
+        logger.info("commands at %s, events at %s", self.commands_address, self.events_address)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Send what was published, end the thread, close the sockets."""
+        self._stopping = True
+        self._sockets.wake()
+        self._thread.join(_JOIN_LIMIT_S)
+        if self._thread.is_alive():
+            logger.error("the control thread has not ended within %g s", _JOIN_LIMIT_S)
+
+    @property
+    def alive(self) -> bool:
+        """Whether commands are being taken."""
+        return self._thread.is_alive()
+
+    def publish(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Tell all subscribers; from any thread, never waiting. Leave `payload` unchanged after."""
+        if len(self._inbox) >= _EVENTS_WAITING:
+            self._counts.events_lost += 1
+            return
+        self._inbox.append(_Event(topic, self._now_s(), payload))
+        if not self._awake:
+            self._awake = True
+            self._sockets.wake()
+
+    def _run(self) -> None:
+        started_s = beat_s = self._now_s()
+        try:
+            while not self._stopping:
+                self._sockets.wait(beat_s - self._now_s())
+                for frames in self._sockets.requests(_REQUESTS_AT_A_TIME):
+                    self._take(frames)
+                self._count_lost_peers()
+                if self._now_s() >= beat_s:
+                    self.publish(HEARTBEAT, {"uptime_s": round(self._now_s() - started_s, 3)})
+                    beat_s = self._now_s() + _HEARTBEAT_S
+                self._send_events()
+            self._send_events()
+        except Exception:
+            logger.exception("the control thread has failed; the music goes on without it")
+        finally:
+            self._sockets.close()
+
+    def _take(self, frames: list[bytes]) -> None:
+        """Answer one message: [peer, request], or [peer, empty, request] from a REQ socket."""
+        envelope = frames[:2] if len(frames) == 3 and not frames[1] else frames[:1]
+        self._counts.requests += 1
+        if len(frames) != len(envelope) + 1:
+            self._counts.malformed += 1
+            told = f"{len(frames) - 1} frames are no request; send one JSON object in one frame"
+            reply = encode_error(CommandError(Code.BAD_FRAMES, told))
+        else:
+            reply = self._answer(frames[-1])
+        if not self._sockets.reply([*envelope, reply]):
+            self._counts.replies_lost += 1
+
+    def _answer(self, frame: bytes) -> bytes:
+        request_id: RequestId = None
+        try:
+            request = parse_request(frame)
+            request_id = request.id
+            return encode_result(request.id, self._actions[request.command](request))
+        except CommandError as error:
+            refusal = error
+        except PerformerError as error:
+            refusal = CommandError(Code.REFUSED, str(error))
+        except Exception as error:  # a fault in one command must not end the others
+            logger.exception("a command has failed")
+            refusal = CommandError(Code.INTERNAL, f"{type(error).__name__}; see the daemon's log")
+        self._counts.refused += 1
+        refusal.request_id = request_id if refusal.request_id is None else refusal.request_id
+        return encode_error(refusal)
+
+    def _set(self, request: Request) -> Result:
+        parameters = request.applied_to(self._handler.parameters())
+        self._handler.set_parameters(parameters)
+        result = changed(parameters, request)
+        self.publish("parameters", result)
+        return result
+
+    def _send_events(self) -> None:
+        self._awake = False  # before the emptying: what comes after it wakes again
+        while self._inbox:
+            event = self._inbox.popleft()
+            self._numbers[event.topic] += 1
+            number = self._numbers[event.topic]
+            try:
+                body = encode_event(event.topic, number, event.time_s, event.payload)
+            except (TypeError, ValueError):
+                self._counts.events_lost += 1
+                logger.exception("an event is no JSON: %r", event)
+                continue
+            if not self._sockets.publish(event.topic.encode(), body):
+                self._counts.stalls += 1
+                logger.warning("a subscriber does not keep up and loses events")
+
+    def _count_lost_peers(self) -> None:
+        disconnected, failed = self._sockets.lost_peers()
+        self._counts.disconnected += disconnected
+        self._counts.handshakes_failed += failed

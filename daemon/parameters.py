@@ -45,40 +45,75 @@ class Parameters:
     """A value for every parameter."""
 
     temperature: float = _parameter(
-        0.95, "", "how daring the choice of notes is; 1 is the model itself",
-        applies=Applies.NEXT_TOKEN, minimum=0.1, maximum=2.0,
+        0.95,
+        "",
+        "how daring the choice of notes is; 1 is the model itself",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.1,
+        maximum=2.0,
     )
     top_p: float = _parameter(
-        0.98, "", "only the likeliest tokens up to this share of probability",
-        applies=Applies.NEXT_TOKEN, minimum=0.01, maximum=1.0,
+        0.98,
+        "",
+        "only the likeliest tokens up to this share of probability",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.01,
+        maximum=1.0,
     )
     min_p: float = _parameter(
-        0.01, "", "only tokens at least this likely, relative to the likeliest",
-        applies=Applies.NEXT_TOKEN, minimum=0.0, maximum=0.5,
+        0.01,
+        "",
+        "only tokens at least this likely, relative to the likeliest",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.0,
+        maximum=0.5,
     )
     seed: int | None = _parameter(
-        None, "", "makes an answer repeatable; null: a new one each turn",
-        applies=Applies.NEXT_TURN, minimum=0, maximum=2**31 - 1, optional=True,
+        None,
+        "",
+        "makes an answer repeatable; null: a new one each turn",
+        applies=Applies.NEXT_TURN,
+        minimum=0,
+        maximum=2**31 - 1,
+        optional=True,
     )
     length: float = _parameter(
-        15.0, "length_unit", "how long an answer is",
-        applies=Applies.NEXT_TURN, minimum=1.0, maximum=3600.0,
+        15.0,
+        "s or notes",
+        "how long an answer is",
+        applies=Applies.NEXT_TURN,
+        minimum=1.0,
+        maximum=3600.0,
     )
     length_unit: str = _parameter(
-        LengthUnit.SECONDS.value, "", "what length counts",
-        applies=Applies.NEXT_TURN, choices=tuple(LengthUnit),
+        LengthUnit.SECONDS.value,
+        "",
+        "what length counts",
+        applies=Applies.NEXT_TURN,
+        choices=tuple(LengthUnit),
     )
     trigger: str = _parameter(
-        Trigger.SILENCE.value, "", "what starts an answer",
-        applies=Applies.AT_ONCE, choices=tuple(Trigger),
+        Trigger.SILENCE.value,
+        "",
+        "what starts an answer",
+        applies=Applies.AT_ONCE,
+        choices=tuple(Trigger),
     )
     silence_s: float = _parameter(
-        1.2, "s", "with every key up, how long the player pauses before the answer",
-        applies=Applies.AT_ONCE, minimum=0.1, maximum=10.0,
+        1.2,
+        "s",
+        "with every key up, how long the player pauses before the answer",
+        applies=Applies.AT_ONCE,
+        minimum=0.1,
+        maximum=10.0,
     )
     phrase_notes: int = _parameter(
-        3, "notes", "how much the player must have played before silence counts",
-        applies=Applies.AT_ONCE, minimum=1, maximum=1000,
+        3,
+        "notes",
+        "how much the player must have played before silence counts",
+        applies=Applies.AT_ONCE,
+        minimum=1,
+        maximum=1000,
     )
     channel: int = _parameter(
         1, "", "MIDI channel of the answer", applies=Applies.NEXT_TURN, minimum=1, maximum=16

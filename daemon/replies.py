@@ -1,10 +1,15 @@
-"""What is answered to a command, and every answer as bytes."""
+"""What is answered to a command, what an event carries, and both as bytes."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from daemon.commands import COMMANDS, VERSION, Arguments, CommandError, Request, RequestId, Result
 from daemon.parameters import APPLIES, TABLE, Parameters, as_json
 from perceivers.ranges import Setting
+
+HEARTBEAT = "heartbeat"  # topic of the event that says each second that the daemon lives
+EVENT_HEAD = ("v", "topic", "n", "time_s")  # what every event carries, before what it tells
 
 
 def schema() -> Result:
@@ -61,6 +66,12 @@ def encode_error(error: CommandError) -> bytes:
     if error.allowed is not None:
         told["allowed"] = error.allowed
     return encode({"id": error.request_id, "ok": False, "error": told})
+
+
+def encode_event(topic: str, number: int, time_s: float, payload: Mapping[str, Any]) -> bytes:
+    """Return an event; `number` counts those of its topic, so that a gap can be seen."""
+    head = dict(zip(EVENT_HEAD, (VERSION, topic, number, time_s), strict=True))
+    return encode({**head, **payload, **head})  # the head leads, and a payload cannot change it
 
 
 def encode(message: Result) -> bytes:

@@ -46,8 +46,11 @@ class MidiSettings:
     client_in: str = setting("Performer In", "", "name under which the input appears")
     client_out: str = setting("Performer Out", "", "name under which the output appears")
     loop_guard_ms: float = setting(
-        30.0, "ms", "what was sent and comes back within this time is not heard; 0: off",
-        minimum=0.0, maximum=1000.0,
+        30.0,
+        "ms",
+        "what was sent and comes back within this time is not heard; 0: off",
+        minimum=0.0,
+        maximum=1000.0,
     )
 
 
@@ -56,16 +59,25 @@ class TimingSettings:
     """How far ahead the answer is planned, and what happens to what is late."""
 
     lead_ms: float = setting(
-        300.0, "ms", "how far ahead of the sounding instant notes are planned",
-        minimum=20.0, maximum=5000.0,
+        300.0,
+        "ms",
+        "how far ahead of the sounding instant notes are planned",
+        minimum=20.0,
+        maximum=5000.0,
     )
     late_after_ms: float = setting(
-        100.0, "ms", "a note later than this is dropped, not played late",
-        minimum=1.0, maximum=5000.0,
+        100.0,
+        "ms",
+        "a note later than this is dropped, not played late",
+        minimum=1.0,
+        maximum=5000.0,
     )
     coalesce_ms: float = setting(
-        20.0, "ms", "what is played within this time goes to the model in one step",
-        minimum=0.0, maximum=1000.0,
+        20.0,
+        "ms",
+        "what is played within this time goes to the model in one step",
+        minimum=0.0,
+        maximum=1000.0,
     )
 
 
@@ -75,11 +87,15 @@ class EngineSettings:
 
     model: str = setting("models/small", "", "model folder, as the export writes it")
     provider: str = setting(
-        Provider.AUTO.value, "", "what computes; auto: the GPU where there is one",
+        Provider.AUTO.value,
+        "",
+        "what computes; auto: the GPU where there is one",
         choices=tuple(Provider),
     )
     precision: str = setting(
-        Precision.AUTO.value, "", "which form of the model; auto: the one that suits the provider",
+        Precision.AUTO.value,
+        "",
+        "which form of the model; auto: the one that suits the provider",
         choices=tuple(Precision),
     )
     threads: int = setting(1, "", "CPU threads of the model", minimum=1, maximum=256)

@@ -1,0 +1,253 @@
+"""Control a running Performer from the command line: `python -m daemon.ctl set temperature 0.9`."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from daemon.commands import COMMANDS, VERSION, Arguments, Result
+from daemon.parameters import APPLIES, TABLE
+from daemon.replies import EVENT_HEAD, HEARTBEAT
+from daemon.settings import ControlSettings
+from daemon.sockets import ClientKeys, CommandClient, EventClient, NoAnswerError, create_keys
+from perceivers.errors import PerformerError
+from perceivers.ranges import Setting, Value
+
+_DEFAULTS = ControlSettings()
+_POLL_S = 0.2  # how soon Ctrl-C is noticed on systems where it does not end a wait
+
+
+class DaemonRefusedError(PerformerError):
+    """The daemon did not do what was asked; the message is its own."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "keys":
+            _make_keys(options)
+        elif options.command == "watch":
+            _watch(options)
+        else:
+            result = _ask(options, options.command, _args(parser, options))
+            if options.json:
+                _say(json.dumps(result))
+            else:
+                _SHOWN.get(options.command, _show_members)(result)
+    except PerformerError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _ask(options: argparse.Namespace, command: str, args: Result) -> Result:
+    request = {"v": VERSION, "id": 1, "cmd": command, "args": args}
+    with CommandClient(options.address, _keys(options)) as client:
+        reply = json.loads(client.ask(json.dumps(request).encode(), options.timeout))
+    if not reply["ok"]:
+        raise DaemonRefusedError(reply["error"]["message"])
+    result: Result = reply["result"]
+    return result
+
+
+def _args(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Result:
+    words: list[str] = getattr(options, "words", [])
+    if COMMANDS[options.command].arguments is Arguments.NAMES:
+        return {"names": words}
+    if len(words) % 2:
+        parser.error(f"{options.command} takes names and values in pairs; {words[-1]!r} is alone")
+    return {name: _typed(name, text) for name, text in zip(words[::2], words[1::2], strict=True)}
+
+
+def _typed(name: str, text: str) -> Value:
+    """Return the value that a text means; whether it is allowed, the daemon says."""
+    kind = TABLE[name].kind if name in TABLE else str
+    if kind is str:
+        return text
+    words: dict[str, Value] = {"null": None, "none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return int(text) if kind is int else float(text)
+    except ValueError:
+        return text
+
+
+def _watch(options: argparse.Namespace) -> None:
+    topics = (*options.words, HEARTBEAT) if options.words else ("",)
+    heard_s = time.monotonic()
+    with EventClient(options.events, topics, _keys(options)) as client:
+        while True:
+            event = client.next_event(_POLL_S)
+            if event is not None:
+                heard_s = time.monotonic()
+                if event[0] != HEARTBEAT or HEARTBEAT in options.words:
+                    _show_event(*event, as_json=options.json)
+            elif time.monotonic() - heard_s > options.timeout:
+                raise NoAnswerError(f"no daemon is heard at {options.events}; see --events")
+
+
+def _show_event(topic: str, body: bytes, *, as_json: bool) -> None:
+    if as_json:
+        _say(body.decode())
+        return
+    told = json.loads(body)
+    members = (f"{name}={told[name]}" for name in told if name not in EVENT_HEAD)
+    _say(f"{told['time_s']:12.3f}  {topic:<12} {' '.join(members)}")
+
+
+def _make_keys(options: argparse.Namespace) -> None:
+    made = create_keys(Path(options.folder))
+    _say("control:")
+    _say(f"  server_key: {made.server_key}")
+    _say(f"  client_keys: {made.client_keys}")
+    _say(
+        f"Put these lines into config.yaml; a client needs --server-key {options.folder}/server.key"
+        f" --client-key {options.folder}/client.key_secret"
+    )
+
+
+def _keys(options: argparse.Namespace) -> ClientKeys | None:
+    if options.server_key is None or options.client_key is None:
+        return None
+    return ClientKeys(server=Path(options.server_key), client=Path(options.client_key))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()  # a pipe gets each event when it happens
+
+
+def _show_members(result: Result) -> None:
+    for name, value in result.items() if result else [("done", "")]:
+        told = json.dumps(value) if isinstance(value, (dict, list)) else value
+        _say(f"{name} {told}".rstrip() if told != "" else name)
+
+
+def _show_values(result: Result) -> None:
+    applies = result.get("applies", {})
+    rows: list[tuple[str, ...]] = [
+        (
+            name,
+            json.dumps(value),
+            TABLE[name].range.unit if name in TABLE else "",
+            applies.get(name, "").replace("_", " "),
+        )
+        for name, value in result["parameters"].items()
+    ]
+    _show_rows(rows)
+
+
+def _show_schema(result: Result) -> None:
+    _say("Commands")
+    _show_rows([(name, row["description"]) for name, row in result["commands"].items()], "  ")
+    _say("Parameters")
+    rows = [
+        (
+            name,
+            json.dumps(row["default"]),
+            _limits(row),
+            row["unit"],
+            row["applies"].replace("_", " "),
+            row["description"],
+        )
+        for name, row in result["parameters"].items()
+    ]
+    _show_rows([("name", "default", "allowed", "unit", "applies", ""), *rows], "  ")
+
+
+def _limits(row: dict[str, Any]) -> str:
+    text = ", ".join(row["choices"]) or f"{row['minimum']} to {row['maximum']}"
+    return f"{text} or null" if row["null_allowed"] else text
+
+
+def _show_rows(rows: list[tuple[str, ...]], indent: str = "") -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _say((indent + "  ".join(cells)).rstrip())
+
+
+_SHOWN: dict[str, Callable[[Result], None]] = {
+    "schema": _show_schema,
+    "get": _show_values,
+    "set": _show_values,
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m daemon.ctl",
+        description="Control a running Performer.",
+        epilog=_parameter_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_options(parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS.values():
+        takes_none = command.arguments is Arguments.NONE
+        added = commands.add_parser(
+            command.name,
+            help=command.description,
+            description=command.description,
+            epilog=None if takes_none else _parameter_help(),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if command.arguments is Arguments.NAMES:
+            added.add_argument("words", nargs="*", metavar="NAME")
+        elif not takes_none:
+            many = "+" if command.arguments is Arguments.SETTINGS else "*"
+            added.add_argument("words", nargs=many, metavar="NAME VALUE")
+    watch = commands.add_parser("watch", help="print events as they happen, until Ctrl-C")
+    watch.add_argument("words", nargs="*", metavar="TOPIC", help="such as state; none: all of them")
+    keys = commands.add_parser("keys", help="make keys, for control from another computer")
+    keys.add_argument("folder", metavar="FOLDER")
+    for added in commands.choices.values():
+        _add_options(added, default=argparse.SUPPRESS)  # so that they may follow the command too
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, default: Any = None) -> None:
+    rows: tuple[tuple[str, Any, dict[str, Any]], ...] = (
+        ("--address", _DEFAULTS.commands, {"help": f"of its commands ({_DEFAULTS.commands})"}),
+        ("--events", _DEFAULTS.events, {"help": f"of its events ({_DEFAULTS.events})"}),
+        ("--timeout", 2.0, {"help": "how long to wait for it (2)", "type": float, "metavar": "S"}),
+        ("--json", False, {"help": "print JSON, for scripts", "action": "store_true"}),
+        ("--server-key", None, {"help": "its public key, if it needs keys", "metavar": "FILE"}),
+        ("--client-key", None, {"help": "your secret key, if it needs keys", "metavar": "FILE"}),
+    )
+    for name, usual, details in rows:
+        parser.add_argument(name, default=usual if default is None else default, **details)
+
+
+def _parameter_help() -> str:
+    lines = ["parameters:"]
+    for name, row in TABLE.items():
+        lines.append(f"  {name:<13} {row.range.description}")
+        lines.append(f"  {'':<13} {_help_limits(name, row)}")
+    return "\n".join(lines)
+
+
+def _help_limits(name: str, row: Setting) -> str:
+    unit = f" {row.range.unit}" if row.range.unit else ""
+    default = "null" if row.default is None else row.default
+    applies = APPLIES[name].value.replace("_", " ")
+    return f"{row.allowed_text}{unit}; default {default}; applies: {applies}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
