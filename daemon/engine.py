@@ -1,0 +1,325 @@
+"""The engine: tokens in, logits out, with the whole context kept in caches.
+
+It knows nothing of music. The graph's caches are bound once, each as input and as output to the
+same memory, so that a step writes its own rows and copies nothing.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from daemon.cross_rows import cross_rows, rotary_angles, table_places
+from daemon.window_cache import WindowCache
+from perceivers.errors import ModelMismatch, PerformerError
+from perceivers.manifest import EXPORT_AGAIN, CacheTensor, Manifest, length_names, read_manifest
+
+Array = NDArray[np.float32]
+
+MOST_TOKENS_PER_RUN = 64  # longer chunks gain nothing and answer later
+LOOKED_UP_AT_ONCE = 1024
+OLDEST_RUNTIME = (1, 24)  # before it, an attention window counted one key more
+ERRORS_ONLY = 3
+PROVIDERS = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "int8", "fp32")
+
+
+class RewindError(PerformerError, LookupError):
+    """A mark lies further back than what is kept, or belongs to a past that was undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the stream of tokens to come back to."""
+
+    position: int
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Inputs and outputs for runs of one length, bound once."""
+
+    binding: onnxruntime.IOBinding
+    tokens: NDArray[np.int64]
+    cos: Array
+    sin: Array
+    logits: Array
+
+
+class Engine:
+    """A model with its memory of everything it was fed."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        session: onnxruntime.InferenceSession,
+        tables: Array,
+        precision: str,
+        rewind_tokens: int,
+    ) -> None:
+        self.manifest = manifest
+        self.precision = precision
+        self.provider: str = session.get_providers()[0]  # what really runs, whatever was asked for
+        self.position = 0
+        self._session = session
+        self._tables = tables
+        self._places = table_places(manifest.caches)
+        self._rewind_tokens = rewind_tokens
+        self._caches = _group_caches(manifest, rewind_tokens)
+        self.most_at_once = min(
+            MOST_TOKENS_PER_RUN, *(cache.most_at_once for cache in self._caches)
+        )
+        self._bound = {
+            tensor.name: _share(buffer)
+            for cache in self._caches
+            for tensor, buffer in zip(cache.tensors, cache.buffers, strict=True)
+        }
+        self._runs: dict[int, _Run] = {}
+        self._marks: deque[Mark] = deque()
+        self._serials = itertools.count()
+        self._deep_from = 0
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        precision: str = "auto",
+        provider: str = "auto",
+        threads: int = 1,
+        rewind_tokens: int = 1024,
+    ) -> "Engine":
+        """Load a model folder and warm it up.
+
+        precision: "int8", "fp32", or "auto": int8 where the folder has it.
+        provider: "cpu", "cuda", or "auto": the best that the folder has a graph for.
+        rewind_tokens: how far back `rewind` goes at least.
+        Raises ModelMismatch for a folder that is not whole, PerformerError for a choice that it
+        cannot serve.
+        """
+        _check_runtime()
+        manifest = read_manifest(folder)
+        _check_provider(folder, provider)
+        chosen = _choose_precision(folder, manifest, precision)
+        path = folder / manifest.graphs[chosen].name
+        session = _open_session(path, threads)
+        _check_session(path, session, manifest)
+        tables = np.load(folder / manifest.tables.name, allow_pickle=False)
+        engine = cls(manifest, session, tables, chosen, rewind_tokens)
+        engine.feed([0] * (engine.most_at_once + 1))
+        engine.reset()
+        return engine
+
+    def feed(self, tokens: Sequence[int]) -> Array:
+        """Read the next tokens, at least one; return the logits (V,) of the token after them."""
+        rest = self._skip_ahead(self._checked(tokens))
+        logits = self.read(rest[: self.most_at_once])
+        for start in range(self.most_at_once, len(rest), self.most_at_once):
+            logits = self.read(rest[start : start + self.most_at_once])
+        last: Array = logits[-1].copy()
+        return last
+
+    def read(self, tokens: Sequence[int] | NDArray[np.int64]) -> Array:
+        """Read up to `most_at_once` tokens in one run; return the logits (T, V) after each.
+
+        The logits are overwritten by the next run of as many tokens.
+        """
+        count = len(tokens)
+        run = self._runs.get(count) or self._new_run(count)
+        run.tokens[0] = tokens
+        run.cos[:], run.sin[:] = rotary_angles(self.manifest.architecture, self.position, count)
+        for cache in self._caches:
+            cache.make_room(count)
+        self._session.run_with_iobinding(run.binding)
+        for cache in self._caches:
+            cache.advance(count)
+        self.position += count
+        logits: Array = run.logits[0]
+        return logits
+
+    def mark(self) -> Mark:
+        """Return a mark of this place, to come back to by `rewind`."""
+        oldest = self._oldest()
+        while self._marks and self._marks[0].position < oldest:
+            self._marks.popleft()
+        mark = Mark(self.position, next(self._serials))
+        self._marks.append(mark)
+        return mark
+
+    def rewind(self, mark: Mark) -> None:
+        """Forget everything fed since the mark; nothing is computed anew.
+
+        Marks made since then end. Raises RewindError, and changes nothing, when the mark has
+        ended or lies further back than is kept.
+        """
+        if mark.position < self._oldest():
+            raise RewindError(
+                f"cannot rewind from token {self.position} to {mark.position}: kept is from "
+                f"{self._oldest()} on; open the engine with more rewind_tokens than "
+                f"{self._rewind_tokens}, or reset it and feed the tokens again"
+            )
+        if mark not in self._marks:
+            raise RewindError(
+                f"cannot rewind to the mark at token {mark.position}: an earlier rewind or a reset "
+                "ended it; make marks anew after going back"
+            )
+        while self._marks[-1] != mark:
+            self._marks.pop()
+        for cache in self._caches:
+            cache.rewind(mark.position)
+        self.position = mark.position
+
+    def reset(self) -> None:
+        """Forget everything: the next token is the first."""
+        self._marks.clear()
+        self._restart_at(0)
+
+    def _oldest(self) -> int:
+        """Return the earliest position that can be rewound to."""
+        return max(self._deep_from, *(cache.oldest for cache in self._caches))
+
+    def _checked(self, tokens: Sequence[int]) -> NDArray[np.int64]:
+        """Return tokens as an array. Raises ValueError where the graph would fail."""
+        size = self.manifest.architecture.vocabulary_size
+        array = np.asarray(tokens, np.int64)
+        if array.ndim != 1 or not len(array):
+            raise ValueError("feed wants a sequence of one token or more")
+        if array.min() < 0 or array.max() >= size:
+            wrong = array[(array < 0) | (array >= size)][0]
+            raise ValueError(f"token must be in range 0..{size - 1}, not {wrong}")
+        return array
+
+    def _skip_ahead(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Take the older part of a long feed into the cross-attentions only; return the rest.
+
+        What a cross-attention keeps of a token depends on nothing but token and position. What
+        the self-attentions keep depends on at most the sum of (window - 1) tokens before: with
+        that many read in full, every row that a later token can see is the exact one.
+        """
+        deep = 1 + sum(window - 1 for window in self.manifest.architecture.windows)
+        skipped = len(tokens) - deep
+        if skipped < max(self._rewind_tokens, self.most_at_once):
+            return tokens
+        start = self.position + skipped
+        for cache in self._caches:
+            if cache.tensors[0].kind == "cross":
+                self._append_crosses(cache, tokens[:skipped])
+            else:
+                cache.restart(start)
+        self.position = start
+        self._deep_from = start + deep
+        return tokens[skipped:]
+
+    def _append_crosses(self, cache: WindowCache, tokens: NDArray[np.int64]) -> None:
+        """Look up and append the rows of tokens; those that would be out of sight are left out."""
+        first = max(0, len(tokens) - (cache.window - 1))
+        if first:
+            cache.restart(self.position + first)
+        places = [self._places[tensor.name] for tensor in cache.tensors]
+        for start in range(first, len(tokens), LOOKED_UP_AT_ONCE):
+            part = tokens[start : start + LOOKED_UP_AT_ONCE]
+            architecture, position = self.manifest.architecture, self.position + start
+            cache.append(cross_rows(self._tables, places, part, architecture, position))
+
+    def _restart_at(self, position: int) -> None:
+        for cache in self._caches:
+            cache.restart(position)
+        self.position = self._deep_from = position
+
+    def _new_run(self, count: int) -> "_Run":
+        """Bind inputs and outputs for runs of `count` tokens."""
+        architecture = self.manifest.architecture
+        half = architecture.head_dim // 2
+        run = _Run(
+            self._session.io_binding(),
+            np.zeros((1, count), np.int64),
+            np.zeros((count, half), np.float32),
+            np.zeros((count, half), np.float32),
+            np.zeros((1, count, architecture.vocabulary_size), np.float32),
+        )
+        inputs: dict[str, NDArray[Any]] = {"tokens": run.tokens, "cos": run.cos, "sin": run.sin}
+        for cache in self._caches:
+            last_row, rows = length_names(cache.tensors[0])
+            inputs |= {last_row: cache.last_row, rows: cache.rows}
+        for name, array in inputs.items():
+            run.binding.bind_ortvalue_input(name, _share(array))
+        run.binding.bind_ortvalue_output("logits", _share(run.logits))
+        for name, value in self._bound.items():
+            run.binding.bind_ortvalue_input(name, value)
+            run.binding.bind_ortvalue_output(f"{name}_out", value)
+        self._runs[count] = run
+        return run
+
+
+def _share(array: NDArray[Any]) -> onnxruntime.OrtValue:
+    """Return the array's own memory as the runtime's value; the array must outlive it."""
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+
+
+def _group_caches(manifest: Manifest, rewind_tokens: int) -> list[WindowCache]:
+    groups: dict[tuple[str, int], list[CacheTensor]] = {}
+    for cache in manifest.caches:
+        groups.setdefault((cache.kind, cache.window), []).append(cache)
+    return [WindowCache(tensors, rewind_tokens) for tensors in groups.values()]
+
+
+def _check_runtime() -> None:
+    version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
+    if version < OLDEST_RUNTIME:
+        oldest = ".".join(map(str, OLDEST_RUNTIME))
+        raise PerformerError(
+            f"onnxruntime {onnxruntime.__version__} is too old, {oldest} or newer is needed; "
+            f"install it with: pip install 'onnxruntime>={oldest}'"
+        )
+
+
+def _check_provider(folder: Path, provider: str) -> None:
+    if provider not in PROVIDERS:
+        raise PerformerError(f"provider must be one of {', '.join(PROVIDERS)}, not {provider!r}")
+    if provider == "cuda":
+        raise PerformerError(
+            f"{folder}: holds no fp16 graph, which provider 'cuda' needs; choose 'auto' or 'cpu'"
+        )
+
+
+def _choose_precision(folder: Path, manifest: Manifest, precision: str) -> str:
+    if precision not in PRECISIONS:
+        raise PerformerError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if precision == "auto":
+        return next(name for name in PRECISIONS if name in manifest.graphs)
+    if precision not in manifest.graphs:
+        raise PerformerError(
+            f"{folder}: holds no {precision} graph; choose {', '.join(manifest.graphs)} or auto"
+        )
+    return precision
+
+
+def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    # A thread that waits for the next token by spinning would burn a core between notes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own exceptions have no common base of their own
+        reason = str(error).splitlines()[0]
+        raise ModelMismatch(f"{path}: ONNX Runtime cannot load it: {reason}") from error
+
+
+def _check_session(path: Path, session: onnxruntime.InferenceSession, manifest: Manifest) -> None:
+    found = {tensor.name: list(tensor.shape) for tensor in session.get_inputs()}
+    for cache in manifest.caches:
+        if found.get(cache.name) != list(cache.shape):
+            raise ModelMismatch(
+                f"{path}: cache {cache.name} is {found.get(cache.name, 'missing')}, the manifest "
+                f"promises {list(cache.shape)}; {EXPORT_AGAIN}"
+            )
