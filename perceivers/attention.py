@@ -48,7 +48,7 @@ def dense_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
 def blockwise_attention(
     q: Tensor, k: Tensor, v: Tensor, window: int, key_padding: Tensor | None = None
 ) -> Tensor:
-    """Attend within a band block by block: no N × S mask, no work far outside the band.
+    """Attend within a band block by block: no N x S mask, no work far outside the band.
 
     q (B, H, N, D), k and v (B, H, S, D). `key_padding` (B,) counts invalid keys at the left;
     the first query must see at least itself. Returns (B, H, N, D).
@@ -95,7 +95,9 @@ def _lower_right_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if q.device.type == "cpu":
         output: Tensor = _MergedAttention.apply(q, k, v)  # type: ignore[no-untyped-call]
         return output
-    return scaled_dot_product_attention(q, k, v, attn_mask=causal_lower_right(queries, keys))
+    mask = causal_lower_right(queries, keys)
+    attended: Tensor = scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return attended
 
 
 class _MergedAttention(torch.autograd.Function):
@@ -118,7 +120,7 @@ class _MergedAttention(torch.autograd.Function):
         near_share = (near_lse - lse).exp().unsqueeze(-1)
         output = (far.float() * far_share + near.float() * near_share).to(q.dtype)
         ctx.save_for_backward(q, k, v, output, lse)
-        return output
+        return output  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The streaming state of a PerceiverS model in torch: rotated keys and values of every attention."""
+"""The streaming state of a PerceiverS model in torch: keys and values of every attention."""
 
 from typing import NamedTuple
 

@@ -1,6 +1,5 @@
 """Checkpoints: weights and everything needed to resume, saved atomically as plain data."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 
 from perceivers.architecture import Architecture
+from perceivers.atomic import atomic_path
 from perceivers.errors import ModelMismatch
 from perceivers.model import PerceiverS
 from perceivers.vocabulary import fingerprint
@@ -35,8 +35,6 @@ class Checkpoint:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the old file stays until the new one is complete on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
     content = {
         "format": FORMAT,
         "vocabulary": fingerprint(),
@@ -45,11 +43,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "progress": checkpoint.progress,
         "resume": checkpoint.resume,
     }
-    with partial.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with atomic_path(path) as partial:
+        torch.save(content, partial)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -63,7 +58,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds for a damaged file
-        raise ModelMismatch(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+        raise ModelMismatch(
+            f"{path}: not a readable checkpoint ({type(error).__name__})"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelMismatch(f"{path}: not a checkpoint of format {FORMAT}")
     if content["vocabulary"] != fingerprint():

@@ -8,15 +8,15 @@ from typing import NamedTuple
 class NoteOn:
     """A key goes down."""
 
-    pitch: int  # 0–127
-    velocity: int  # 1–127
+    pitch: int  # 0-127
+    velocity: int  # 1-127
 
 
 @dataclass(frozen=True, slots=True)
 class NoteOff:
     """A key comes up. (The string may sound on under the pedal.)"""
 
-    pitch: int  # 0–127
+    pitch: int  # 0-127
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class PedalSwitch:
         self.down = False
 
     def feed(self, value: int) -> Pedal | None:
-        """Take one controller value (0–127) and return the change of state, if there is one."""
+        """Take one controller value (0-127) and return the change of state, if there is one."""
         if not self.down and value >= PEDAL_DOWN_FROM:
             self.down = True
         elif self.down and value < PEDAL_UP_BELOW:

@@ -1,14 +1,13 @@
 """Standard MIDI files to timed events and back; the only importer of mido."""
 
-import contextlib
 import io
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import mido
 
+from perceivers.atomic import atomic_path
 from perceivers.errors import MidiFileError
 from perceivers.events import Event, NoteOff, NoteOn, PedalSwitch, TimedEvent
 
@@ -20,7 +19,7 @@ TEMPO_US_PER_BEAT = 500_000  # 120 beats per minute, the value that every reader
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One performer's part: its name, MIDI channel (0–15) and events in order of time."""
+    """One performer's part: its name, MIDI channel (0-15) and events in order of time."""
 
     name: str
     channel: int
@@ -90,14 +89,8 @@ def write_performance(path: Path, tracks: Iterable[Track], end_s: float | None =
     midi.tracks.append(conductor)
     for track in tracks:
         midi.tracks.append(_midi_track(track, end_s))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with atomic_path(path) as partial:
         midi.save(partial)
-        os.replace(partial, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
 
 
 def _midi_track(track: Track, end_s: float | None) -> mido.MidiTrack:

@@ -36,7 +36,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, N, E) → (B, N, E)."""
+        """Map x (B, N, E) to (B, N, E)."""
         y: Tensor = x + self.dropout(self.down(gelu(self.up(self.norm(x)))))
         return y
 
@@ -55,7 +55,8 @@ class Projections(nn.Module):
 
     def split(self, x: Tensor) -> Tensor:
         """(B, T, E) → (B, H, T, D)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        B, T, E = x.shape
+        return x.view(B, T, self.heads, E // self.heads).transpose(1, 2)
 
     def merge(self, x: Tensor) -> Tensor:
         """(B, H, T, D) → (B, T, E), projected."""
@@ -86,7 +87,7 @@ class CrossAttention(nn.Module):
         return KeyValue(rotate(self.attention.split(keys), *angles), self.attention.split(values))
 
     def forward(self, x: Tensor, memory: KeyValue, angles: Angles, attend: Attend) -> Tensor:
-        """x (B, N, E) → (B, N, E)."""
+        """Map x (B, N, E) to (B, N, E)."""
         q = rotate(self.attention.split(self.attention.query(self.norm(x))), *angles)
         y: Tensor = self.feedforward(x + self.attention.merge(attend(q, *memory)))
         return y
@@ -123,8 +124,12 @@ class PerceiverS(nn.Module):
         self.architecture = architecture
         self.embedding = nn.Embedding(architecture.vocabulary_size, architecture.dim)
         self.context_norm = nn.LayerNorm(architecture.dim, bias=False)
-        self.crosses = nn.ModuleList(CrossAttention(architecture, dropout) for _ in architecture.scales)
-        self.layers = nn.ModuleList(SelfAttention(architecture, dropout) for _ in architecture.windows)
+        self.crosses = nn.ModuleList(
+            CrossAttention(architecture, dropout) for _ in architecture.scales
+        )
+        self.layers = nn.ModuleList(
+            SelfAttention(architecture, dropout) for _ in architecture.windows
+        )
         self.final_norm = nn.LayerNorm(architecture.dim, bias=False)
         self.head = nn.Linear(architecture.dim, architecture.vocabulary_size, bias=False)
         self._initialise()
@@ -137,6 +142,14 @@ class PerceiverS(nn.Module):
             elif parameter.dim() == 2:
                 deviation = 0.5 if name == "embedding.weight" else parameter.shape[1] ** -0.5
                 nn.init.normal_(parameter, std=deviation)
+
+    @property
+    def _cross_attentions(self) -> list[CrossAttention]:
+        return [module for module in self.crosses if isinstance(module, CrossAttention)]
+
+    @property
+    def _self_attentions(self) -> list[SelfAttention]:
+        return [module for module in self.layers if isinstance(module, SelfAttention)]
 
     def forward(
         self, latents: Tensor, prefix: Tensor | None = None, prefix_padding: Tensor | None = None
@@ -153,9 +166,11 @@ class PerceiverS(nn.Module):
         latent_angles = (angles[0][-latents.shape[1] :], angles[1][-latents.shape[1] :])
         normed_table = self.context_norm(self.embedding.weight)
         x = self.embedding(latents)
-        for cross, window in zip(self.crosses, self.architecture.cross_windows, strict=True):
+        for cross, window in zip(
+            self._cross_attentions, self.architecture.cross_windows, strict=True
+        ):
             x = self._cross(cross, window, x, context, normed_table, angles, prefix_padding)
-        for layer, window in zip(self.layers, self.architecture.windows, strict=True):
+        for layer, window in zip(self._self_attentions, self.architecture.windows, strict=True):
             q, memory = layer.queries_keys_values(x, latent_angles)
             x = layer.finish(x, blockwise_attention(q, *memory, window))
         return self._logits(x)
@@ -171,13 +186,13 @@ class PerceiverS(nn.Module):
         x = self.embedding(tokens)
         crosses, layers = [], []
         for cross, window, old in zip(
-            self.crosses, self.architecture.cross_windows, cache.crosses, strict=True
+            self._cross_attentions, self.architecture.cross_windows, cache.crosses, strict=True
         ):
             memory = old.extended(*cross.keys_values(tokens, normed_table, angles))
             x = cross(x, memory, angles, _dense(window))
             crosses.append(memory.trimmed(window))
         for layer, window, old in zip(
-            self.layers, self.architecture.windows, cache.layers, strict=True
+            self._self_attentions, self.architecture.windows, cache.layers, strict=True
         ):
             q, new = layer.queries_keys_values(x, angles)
             memory = old.extended(*new)
@@ -188,7 +203,7 @@ class PerceiverS(nn.Module):
 
     def _cross(
         self,
-        cross: nn.Module,
+        cross: CrossAttention,
         window: int,
         x: Tensor,
         context: Tensor,
@@ -203,7 +218,7 @@ class PerceiverS(nn.Module):
         near_padding = None if padding is None else (padding - skipped).clamp(min=0)
         if near_padding is not None and not bool(near_padding.any()):
             near_padding = None
-        memory = cross.keys_values(context[:, skipped:], normed_table, near_angles)  # type: ignore[operator]
+        memory = cross.keys_values(context[:, skipped:], normed_table, near_angles)
         latent_angles = (angles[0][-x.shape[1] :], angles[1][-x.shape[1] :])
 
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

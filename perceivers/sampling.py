@@ -28,7 +28,7 @@ def probabilities(
     if not allowed.any():
         raise ValueError("the mask allows no token")
     tempered = np.where(allowed, logits.astype(np.float64) / settings.temperature, -np.inf)
-    weights = np.exp(tempered - tempered.max())
+    weights: npt.NDArray[np.float64] = np.exp(tempered - tempered.max())
     weights[weights < settings.min_p] = 0.0
     weights /= weights.sum()
     if settings.top_p < 1.0:

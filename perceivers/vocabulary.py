@@ -122,7 +122,7 @@ def velocity_of(bin_index: int) -> int:
 
 
 def fingerprint() -> str:
-    """Return a short hash of the table; two vocabularies are the same if and only if it is equal."""
+    """Return a short hash of the table: equal for equal vocabularies, and only for those."""
     table = {
         "kinds": [[kind.value, size] for kind, size in _SIZES],
         "sources": [source.value for source in Source],

@@ -1,9 +1,15 @@
 """The learning curve of a run: a CSV that is appended to, and a picture drawn from it."""
 
 import csv
-import os
 from pathlib import Path
 from typing import NamedTuple
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot
+
+from perceivers.atomic import atomic_path
 
 
 class Point(NamedTuple):
@@ -48,11 +54,6 @@ def _point_of(row: dict[str, str]) -> Point:
 
 def draw(folder: Path) -> None:
     """Draw `learning_curve.png` from the CSV, atomically."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
     points = read_points(folder)
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     millions = [point.tokens / 1e6 for point in points]
@@ -63,7 +64,6 @@ def draw(folder: Path) -> None:
     axes.set(xlabel="tokens seen (millions)", ylabel="nats per token")
     axes.grid(alpha=0.3)
     axes.legend()
-    partial = folder / ".learning_curve.partial.png"
-    figure.savefig(partial, dpi=120, bbox_inches="tight")
+    with atomic_path(folder / "learning_curve.png") as partial:
+        figure.savefig(partial, dpi=120, bbox_inches="tight")
     pyplot.close(figure)
-    os.replace(partial, folder / "learning_curve.png")

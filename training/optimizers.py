@@ -14,7 +14,8 @@ class Optimizers:
     """Both optimisers, stepped as one."""
 
     def __init__(self, model: nn.Module, rate: float = 1.0) -> None:
-        matrices, others = [], []
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
         for name, parameter in model.named_parameters():
             inside = parameter.dim() == 2 and not name.endswith(("embedding.weight", "head.weight"))
             (matrices if inside else others).append(parameter)

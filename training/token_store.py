@@ -5,13 +5,13 @@ A folder holds `shard-00000.bin` (tokens, little-endian uint16, piece after piec
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from perceivers.atomic import atomic_path
 from perceivers.errors import ModelMismatch
 from perceivers.vocabulary import fingerprint
 
@@ -66,9 +66,8 @@ class TokenStore:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with atomic_path(path) as partial:
+        partial.write_bytes(content)
 
 
 def write_index(folder: Path, pieces: list[Piece]) -> None:
