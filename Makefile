@@ -1,0 +1,90 @@
+# Two virtual environments: .venv holds what playing needs, .venv-dev the training stack and the
+# tools beside it. Each is made again only when pyproject.toml or constraints.txt changed.
+
+PYTHON ?= python3
+CONFIG ?= config.yaml
+MODEL ?= models/small
+CHECKPOINT ?= runs/small/checkpoint.pt
+ARGS ?=
+
+VENV := .venv
+DEV := .venv-dev
+ALSA_VM := build/alsa-vm
+HAS_NVIDIA := $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi))
+DEV_EXTRAS := [train,dev]
+RUN_EXTRAS := $(if $(HAS_NVIDIA),[cuda],)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# --without-pip: Debian keeps ensurepip in another package than venv.
+define install
+	rm -rf $(1)
+	$(PYTHON) -m venv --without-pip $(1)
+	$(PYTHON) -m pip --python $(1)/bin/python install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable ".$(2)"
+	touch $@
+endef
+
+.PHONY: help
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: run
+run: $(VENV)/.installed ## start the Performer (CONFIG=config.yaml, ARGS="...")
+	$(VENV)/bin/python -m daemon --config $(CONFIG) $(ARGS)
+
+.PHONY: test
+test: lint | jack-tools ## lint, types, unit tests, and the daemon under a private JACK server
+	$(DEV)/bin/pytest $(ARGS)
+
+.PHONY: lint
+lint: $(DEV)/.installed ## style and types alone
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+
+.PHONY: test-alsa
+test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small virtual machine
+	tests/tools/alsa_vm.sh build $(ALSA_VM)
+	tests/tools/alsa_vm.sh run $(ALSA_VM) $(ALSA_VM)/out $(DEV)/bin/pytest -p no:cacheprovider tests/e2e/test_alsa.py
+
+.PHONY: bench
+bench: $(VENV)/.installed ## time per token against the length of the context (MODEL=models/small)
+	$(VENV)/bin/python daemon/benchmark.py $(MODEL) $(ARGS)
+
+.PHONY: train
+train: $(DEV)/.installed ## train on the starter set, or on ARGS="--midi FOLDER"
+	$(DEV)/bin/python training/train.py $(ARGS)
+
+.PHONY: export
+export: $(DEV)/.installed ## make a model folder of a checkpoint (CHECKPOINT=..., MODEL=...)
+	$(DEV)/bin/python export/export_onnx.py $(CHECKPOINT) $(MODEL) $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was made here: environments, caches, build
+	rm -rf $(VENV) $(DEV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt | system
+	$(call install,$(VENV),$(RUN_EXTRAS))
+
+$(DEV)/.installed: pyproject.toml constraints.txt | system
+	$(call install,$(DEV),$(DEV_EXTRAS))
+
+# What no wheel brings. Asked before anything is downloaded.
+.PHONY: system
+system:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is older than Python 3.11: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@[[ $$(uname) != Linux ]] || $(PYTHON) -c 'import ctypes; ctypes.CDLL("libasound.so.2")' 2>/dev/null || { \
+		echo "libasound.so.2 is missing, which MIDI needs even under JACK: apt-get install libasound2" \
+			"(Debian 13, Ubuntu 24.04: libasound2t64)" >&2; exit 1; }
+
+.PHONY: jack-tools
+jack-tools:
+	@for tool in jackd jack_lsp jack_connect jack_midiseq jack_midi_dump; do \
+		command -v $$tool >/dev/null || { \
+			echo "$$tool is missing, and the tests play through JACK: apt-get install jackd2" >&2; exit 1; }; done
