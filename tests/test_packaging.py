@@ -1,0 +1,192 @@
+"""The rules that keep the packages apart, and the scripts usable from anywhere."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("daemon", "export", "perceivers", "training")
+MAY_IMPORT = {
+    "daemon": {"perceivers"},
+    "export": {"perceivers"},
+    "perceivers": set(),
+    "training": {"perceivers"},
+}
+# Files of the daemon's installation do not see these.
+TRAINING_STACK = {"accelerate", "onnx", "torch"}
+ONE_IMPORTER = {"mido", "rtmidi", "yaml", "zmq"}
+ONE_IMPORTER_PER_PACKAGE = {"onnxruntime"}  # export checks parity with it, the daemon plays with it
+DISTRIBUTIONS = {
+    "onnxruntime": "onnxruntime-gpu",
+    "rtmidi": "python-rtmidi",
+    "yaml": "pyyaml",
+    "zmq": "pyzmq",
+}
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+SCRIPTS = [path for path in SOURCES if 'if __name__ == "__main__":' in path.read_text()]
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Return the full names of all modules that a file imports, wherever in the file."""
+    names: set[str] = set()
+    package = ".".join(path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(f"{package}.{node.module}" if node.level else str(node.module))
+        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            names |= {item.value for item in node.args if isinstance(item, ast.Constant)}
+    return names
+
+
+def top_level(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imported_modules(path)}
+
+
+def importers_of(library: str) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in SOURCES if library in top_level(path)]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_package_is_that_of_this_checkout(package: str) -> None:
+    found = importlib.import_module(package).__file__
+
+    assert found is not None
+    assert Path(found).resolve() == ROOT / package / "__init__.py"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_package_imports_only_what_it_may(package: str) -> None:
+    forbidden = set(PACKAGES) - MAY_IMPORT[package] - {package} | {"tests"}
+
+    offenders = {
+        str(path.relative_to(ROOT)): sorted(forbidden & top_level(path))
+        for path in (ROOT / package).rglob("*.py")
+        if forbidden & top_level(path)
+    }
+
+    assert offenders == {}
+
+
+@pytest.mark.parametrize("library", sorted(ONE_IMPORTER))
+def test_outside_library_has_one_importer(library: str) -> None:
+    assert len(importers_of(library)) == 1, importers_of(library)
+
+
+@pytest.mark.parametrize("library", sorted(ONE_IMPORTER_PER_PACKAGE))
+def test_outside_library_has_one_importer_in_each_package(library: str) -> None:
+    packages = [importer.partition("/")[0] for importer in importers_of(library)]
+
+    assert packages
+    assert len(packages) == len(set(packages)), importers_of(library)
+
+
+def test_every_outside_library_is_declared_for_the_package_that_imports_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    played = {requirement_name(text) for text in project["dependencies"]}
+    trained = played | {
+        requirement_name(text) for text in project["optional-dependencies"]["train"]
+    }
+    declared = {"daemon": played, "export": trained, "perceivers": trained, "training": trained}
+
+    undeclared = {
+        (str(path.relative_to(ROOT)), name)
+        for path in SOURCES
+        for name in top_level(path) - set(PACKAGES) - sys.stdlib_module_names
+        if DISTRIBUTIONS.get(name, name) not in declared[path.relative_to(ROOT).parts[0]]
+    }
+
+    assert undeclared == set()
+
+
+def requirement_name(requirement: str) -> str:
+    match = re.match(r"[\w.-]+", requirement)
+    assert match is not None
+    return match[0]
+
+
+def test_every_declared_library_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    declared = {requirement_name(text) for group in extras for text in group} | {
+        requirement_name(text) for text in project["dependencies"]
+    }
+    pinned = {
+        line.partition("==")[0].lower()
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+
+    assert {name.lower() for name in declared} <= pinned
+
+
+def test_there_are_scripts() -> None:
+    names = {str(path.relative_to(ROOT)) for path in SCRIPTS}
+
+    assert {"daemon/__main__.py", "training/train.py", "export/export_onnx.py"} <= names
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_script_answers_help_from_an_empty_folder(script: Path, tmp_path: Path) -> None:
+    # -I: neither this folder nor PYTHONPATH helps the script to find its packages.
+    done = subprocess.run(
+        [sys.executable, "-I", str(script), "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_daemon_loads_nothing_of_the_training_stack() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in (ROOT / "daemon").glob("*.py")
+        if not path.stem.startswith("__")
+    ]
+    program = (
+        f"import importlib, sys; [importlib.import_module(name) for name in {modules}]; "
+        f"print(sorted({TRAINING_STACK} & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_modules_that_the_daemon_uses_import_no_training_stack() -> None:
+    reached = [path for path in SOURCES if path.parent.name == "daemon"]
+    seen = set(reached)
+    while reached:
+        names = imported_modules(reached.pop())
+        new = {ROOT / f"{name.replace('.', '/')}.py" for name in names} & set(SOURCES) - seen
+        seen |= new
+        reached += new
+
+    offenders = {
+        str(path.relative_to(ROOT)): sorted(TRAINING_STACK & top_level(path))
+        for path in seen
+        if TRAINING_STACK & top_level(path)
+    }
+
+    assert offenders == {}
