@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from perceivers import vocabulary as v
 from perceivers.events import Event, NoteOff, NoteOn, TimedEvent
-from perceivers.score import ScoreState
+from perceivers.score import MAX_EVENTS_AT_ONE_INSTANT, ScoreState
 
 
 def step_of(time_s: float) -> int:
@@ -18,8 +18,9 @@ class StreamEncoder:
     """Encodes timed events as they happen.
 
     Times are rounded to the grid absolutely and then differenced, so that nothing drifts. A time
-    before the previous one counts as that one (the stream never goes back). `ignored` counts what
-    carries no information: unmatched note-offs and repeated pedal states.
+    before the previous one counts as that one (the stream never goes back). Events that would
+    crowd one instant beyond what the grammar allows come one step late each time it is full.
+    `ignored` counts what carries no information: unmatched note-offs and repeated pedal states.
     """
 
     def __init__(self, state: ScoreState | None = None) -> None:
@@ -35,7 +36,7 @@ class StreamEncoder:
         body = self._body(event.event)
         if not body:
             return []
-        return self.wait_until(event.time_s) + self._emit(body)
+        return self.wait_until(event.time_s) + self._emit_uncrowded(body)
 
     def wait_until(self, time_s: float) -> list[int]:
         """Let time pass without an event; return the time-shift tokens."""
@@ -47,8 +48,9 @@ class StreamEncoder:
         return self._emit(tokens + ([v.shift_token(rest)] if rest else []))
 
     def end(self) -> list[int]:
-        """Return the token that closes a piece."""
-        return self._emit([v.EOS])
+        """Return the tokens that close a piece: keys still down come up, then EOS."""
+        releases = [v.NOTE_OFF + pitch for pitch in sorted(self.state.sounding)]
+        return self._emit_uncrowded(releases) + self._emit([v.EOS])
 
     def _body(self, event: Event) -> list[int]:
         """Return the tokens of an event at the present instant, without changing the state."""
@@ -67,6 +69,15 @@ class StreamEncoder:
             self.ignored["pedal"] += 1
             return []
         return [v.PEDAL_DOWN if event.down else v.PEDAL_UP]
+
+    def _emit_uncrowded(self, tokens: list[int]) -> list[int]:
+        """Emit tokens of events, passing on to the next step when the present one is full."""
+        emitted = []
+        for token in tokens:
+            if self.state.events_at_step >= MAX_EVENTS_AT_ONE_INSTANT:
+                emitted += self._emit([v.shift_token(1)])
+            emitted += self._emit([token])
+        return emitted
 
     def _emit(self, tokens: list[int]) -> list[int]:
         for token in tokens:
