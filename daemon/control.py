@@ -118,6 +118,8 @@ class ControlServer:
         self._inbox: deque[_Event] = deque()
         self._numbers: Counter[str] = Counter()
         self._awake = False
+        self._sockets: ServerSockets
+        self._open = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._actions: dict[str, Callable[[Request], Result]] = {
@@ -139,6 +141,7 @@ class ControlServer:
         self.commands_address = self._sockets.commands_address
         self.events_address = self._sockets.events_address
         logger.info("commands at %s, events at %s", self.commands_address, self.events_address)
+        self._open = True
         self._thread.start()
         return self
 
@@ -148,7 +151,7 @@ class ControlServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Send what was published, end the thread, close the sockets."""
+        """End the thread, and with it the sockets."""
         self._stopping = True
         self._sockets.wake()
         self._thread.join(_JOIN_LIMIT_S)
@@ -161,12 +164,15 @@ class ControlServer:
         return self._thread.is_alive()
 
     def publish(self, topic: str, payload: Mapping[str, Any]) -> None:
-        """Tell all subscribers; from any thread, never waiting. Leave `payload` unchanged after."""
+        """Tell all subscribers; from any thread, at any time, and never waiting.
+
+        `payload` is JSON and belongs to the server from here on: leave it unchanged.
+        """
         if len(self._inbox) >= _EVENTS_WAITING:
             self._counts.events_lost += 1
             return
         self._inbox.append(_Event(topic, self._now_s(), payload))
-        if not self._awake:
+        if self._open and not self._awake:
             self._awake = True
             self._sockets.wake()
 
@@ -227,17 +233,18 @@ class ControlServer:
 
     def _send_events(self) -> None:
         self._awake = False  # before the emptying: what comes after it wakes again
-        while self._inbox:
+        for _ in range(len(self._inbox)):  # no more: commands have their turn, too
             event = self._inbox.popleft()
             self._numbers[event.topic] += 1
             number = self._numbers[event.topic]
             try:
+                topic = event.topic.encode()
                 body = encode_event(event.topic, number, event.time_s, event.payload)
             except (TypeError, ValueError):
                 self._counts.events_lost += 1
                 logger.exception("an event is no JSON: %r", event)
                 continue
-            if not self._sockets.publish(event.topic.encode(), body):
+            if not self._sockets.publish(topic, body):
                 self._counts.stalls += 1
                 logger.warning("a subscriber does not keep up and loses events")
 

@@ -106,8 +106,8 @@ def _show_event(topic: str, body: bytes, *, as_json: bool) -> None:
         _say(body.decode())
         return
     told = json.loads(body)
-    members = (f"{name}={told[name]}" for name in told if name not in EVENT_HEAD)
-    _say(f"{told['time_s']:12.3f}  {topic:<12} {' '.join(members)}")
+    members = {name: value for name, value in told.items() if name not in EVENT_HEAD}
+    _say(f"{told['time_s']:12.3f}  {topic:<12} {' '.join(_members(members, between='='))}")
 
 
 def _make_keys(options: argparse.Namespace) -> None:
@@ -133,9 +133,20 @@ def _say(line: str) -> None:
 
 
 def _show_members(result: Result) -> None:
-    for name, value in result.items() if result else [("done", "")]:
-        told = json.dumps(value) if isinstance(value, (dict, list)) else value
-        _say(f"{name} {told}".rstrip() if told != "" else name)
+    for line in _members(result) or ["done"]:
+        _say(line)
+
+
+def _members(told: Result, prefix: str = "", between: str = " ") -> list[str]:
+    """Return a line for each member; those of an object within are named `outer.inner`."""
+    lines: list[str] = []
+    for name, value in told.items():
+        if isinstance(value, dict):
+            lines += _members(value, f"{prefix}{name}.", between)
+        else:
+            shown = value if isinstance(value, str) else json.dumps(value)
+            lines.append(f"{prefix}{name}{between}{shown}")
+    return lines
 
 
 def _show_values(result: Result) -> None:
