@@ -14,10 +14,11 @@ import numpy.typing as npt
 from perceivers.encoder import StreamEncoder
 from perceivers.events import Pedal, TimedEvent
 from perceivers.score import ScoreState
-from perceivers.vocabulary import STEPS_PER_SECOND
+from perceivers.vocabulary import STEPS_PER_SECOND, Source
 
 MAX_SILENCE_S = 10.0
 OPENING_TOKENS = 2  # BOS and the tag of the source
+LIVE = Source.DISKLAVIER  # of the sources in training, the one nearest to a live keyboard
 SAME_MOMENT_S = 0.02  # an event sent this near to its plan was sent as planned
 
 Logits = npt.NDArray[np.float32]
@@ -72,7 +73,7 @@ class Memory:
         self._engine.reset()
         self._encoder = StreamEncoder()
         self._offset_s = 0.0  # session time minus stream time
-        self._tokens: list[int] = self._encoder.begin()  # fed or waiting, oldest first
+        self._tokens: list[int] = self._encoder.begin(LIVE)  # fed or waiting, oldest first
         self._dropped = 0  # tokens that left the context before the oldest
         self._fed = 0
         self._moments: dict[int, Moment] = {}  # by token count
@@ -140,7 +141,7 @@ class Memory:
     def _feed(self, tokens: list[int]) -> None:
         logits = self._engine.feed(tokens)
         self._fed += len(tokens)
-        moment = Moment(self._engine.mark(), logits.copy())
+        moment = Moment(self._engine.mark(), logits)
         if not self._bookmarked:  # nobody will come back further than here
             self._moments.clear()
             self._forget_oldest()

@@ -19,6 +19,7 @@ from perceivers.midi_files import Track, read_performance, write_performance
 
 FEED_CHUNK = 1024
 PLAN_CHUNK = 16
+SHOWN_BEFORE_S = 45.0  # of the player's part, in the picture
 PERFORMER_CHANNEL = 1  # the second one, so that the two parts stay apart in any player
 
 
@@ -101,7 +102,6 @@ def _progress(total: int | None, what: str, unit: str) -> "tqdm[None]":
 
 def _write(options: OfflineOptions, heard: list[TimedEvent], planned: list[TimedEvent]) -> None:
     """Write both parts; the performer's part begins with the pedal as the player left it."""
-
     if any(isinstance(event.event, Pedal) for event in heard):
         heard = [*heard, TimedEvent(heard[-1].time_s, Pedal(False))]
     tracks = (
@@ -109,4 +109,6 @@ def _write(options: OfflineOptions, heard: list[TimedEvent], planned: list[Timed
         Track("performer", PERFORMER_CHANNEL, tuple(planned)),
     )
     write_performance(options.out, tracks)
-    draw_piano_roll(options.out.with_suffix(".png"), (("player", heard), ("performer", planned)))
+    parts = (("player", heard), ("performer", planned))
+    from_s = max(0.0, planned[0].time_s - SHOWN_BEFORE_S)
+    draw_piano_roll(options.out.with_suffix(".png"), parts, from_s)

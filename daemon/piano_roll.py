@@ -66,12 +66,17 @@ def pedal_bars(events: Sequence[TimedEvent], row: int) -> list[Bar]:
     return bars
 
 
-def draw_piano_roll(path: Path, parts: Sequence[tuple[str, Sequence[TimedEvent]]]) -> None:
-    """Draw named parts to a PNG, atomically; louder notes are darker, the pedal lies below."""
+def draw_piano_roll(
+    path: Path, parts: Sequence[tuple[str, Sequence[TimedEvent]]], from_s: float = 0.0
+) -> None:
+    """Draw named parts to a PNG, atomically; louder notes are darker, the pedal lies below.
+
+    What ends before `from_s` is left out of the picture.
+    """
     end_s = max((events[-1].time_s for _, events in parts if events), default=1.0)
-    width = min(WIDEST_INCHES, max(9.0, end_s * INCHES_PER_SECOND))
+    width = min(WIDEST_INCHES, max(9.0, (end_s - from_s) * INCHES_PER_SECOND))
     figure, axes = pyplot.subplots(figsize=(width, 5.0))
-    bars_of = [note_bars(events) for _, events in parts]
+    bars_of = [[bar for bar in note_bars(events) if bar.end_s >= from_s] for _, events in parts]
     pitches = [bar.pitch for bars in bars_of for bar in bars] or [60]
     for number, ((name, events), bars) in enumerate(zip(parts, bars_of, strict=True)):
         colour = COLOURS[number % len(COLOURS)]
@@ -79,7 +84,7 @@ def draw_piano_roll(path: Path, parts: Sequence[tuple[str, Sequence[TimedEvent]]
         for kind, height in ((bars, 0.9), (pedals, 0.5)):
             axes.add_collection(_rectangles(kind, colour, height))
         axes.plot([], [], color=colour, lw=6, label=f"{name} ({len(bars)} notes)")
-    axes.set(xlim=(0, end_s), ylim=(min(pitches) - 4 - 2 * len(parts), max(pitches) + 3))
+    axes.set(xlim=(from_s, end_s), ylim=(min(pitches) - 4 - 2 * len(parts), max(pitches) + 3))
     axes.set(xlabel="seconds", ylabel="pitch (MIDI); bars at the bottom: pedal")
     axes.legend(loc="upper left")
     axes.grid(alpha=0.2)
