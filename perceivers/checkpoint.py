@@ -63,9 +63,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelMismatch(f"{path}: not a checkpoint of format {FORMAT}")
+    missing = {"vocabulary", "architecture", "weights", "progress", "resume"} - set(content)
+    if missing:
+        raise ModelMismatch(f"{path}: not a whole checkpoint; missing {sorted(missing)}")
     if content["vocabulary"] != fingerprint():
         raise ModelMismatch(
-            f"{path}: made with vocabulary {content['vocabulary']}, this is {fingerprint()}"
+            f"{path}: made with vocabulary {content['vocabulary']}, this is {fingerprint()}; "
+            "train a model with this version, or use the version that made it"
         )
     architecture = Architecture.from_json(content["architecture"])
     return Checkpoint(architecture, content["weights"], content["progress"], content["resume"])

@@ -14,7 +14,7 @@ class NoteOn:
 
 @dataclass(frozen=True, slots=True)
 class NoteOff:
-    """A key comes up. (The string may sound on under the pedal.)"""
+    """A key comes up; the string may sound on under the pedal."""
 
     pitch: int  # 0-127
 

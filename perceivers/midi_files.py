@@ -14,6 +14,7 @@ from perceivers.events import Event, NoteOff, NoteOn, PedalSwitch, TimedEvent
 SUSTAIN = 64
 DRUM_CHANNEL = 9
 TICKS_PER_BEAT = 480
+LONGEST_S = 86_400.0  # a day: more is a damaged delta time, not a performance
 TEMPO_US_PER_BEAT = 500_000  # 120 beats per minute, the value that every reader assumes
 
 
@@ -30,15 +31,21 @@ def read_performance(path: Path) -> list[TimedEvent]:
     """Read a MIDI file as one piano performance, in seconds from the start of the file.
 
     All tracks and channels but the drums are one player; velocity 0 is a note-off; the sustain
-    pedal (CC64) becomes a switch with hysteresis. Raises MidiFileError when the file is not MIDI
-    or is damaged.
+    pedal (CC64) becomes a switch with hysteresis. Raises MidiFileError when the file is not MIDI,
+    is damaged or lasts more than a day.
     """
     switch = PedalSwitch()
     events = []
     for time_s, message in _messages(path):
         event = _event_of(message, switch)
-        if event is not None:
-            events.append(TimedEvent(time_s, event))
+        if event is None:
+            continue
+        if time_s > LONGEST_S:
+            raise MidiFileError(
+                f"{path}: an event lies {time_s / 3600:,.0f} hours after the start; damaged, or "
+                f"longer than the {LONGEST_S / 3600:.0f} hours that are read"
+            )
+        events.append(TimedEvent(time_s, event))
     return events
 
 

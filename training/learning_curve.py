@@ -1,6 +1,8 @@
-"""The learning curve of a run: a CSV that is appended to, and a picture drawn from it."""
+"""The learning curve of a run: a CSV with a line per step, and a picture drawn from it."""
 
 import csv
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,59 +13,85 @@ from matplotlib import pyplot
 
 from perceivers.atomic import atomic_path
 
+DRAWN_POINTS = 400  # training losses are averaged to about so many points in the picture
+
 
 class Point(NamedTuple):
-    """One line of the curve."""
+    """One line of the curve; an unknown value is an empty cell."""
 
     step: int
     tokens: int  # loss tokens seen so far
-    train_nll: float  # nats per token, mean since the last line
+    train_nll: float | None  # nats per token
     validation_nll: float | None
     rate_factor: float  # share of the peak learning rate
 
 
-def append_point(folder: Path, point: Point) -> None:
-    """Add a line to `learning_curve.csv`."""
-    path = folder / "learning_curve.csv"
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(Point._fields)
-        writer.writerow("" if value is None else value for value in point)
+class LearningCurve:
+    """`learning_curve.csv` and `learning_curve.png` in the folder of a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._csv = folder / "learning_curve.csv"
+        self._png = folder / "learning_curve.png"
+
+    def rewind(self, step: int) -> None:
+        """Forget what lies after a step: a run that resumes there will say it again."""
+        self._write(point for point in self.read() if point.step <= step)
+
+    def append(self, point: Point) -> None:
+        """Add a line."""
+        with self._csv.open("a", newline="") as file:
+            csv.writer(file).writerow("" if value is None else value for value in point)
+
+    def read(self) -> list[Point]:
+        """Return the whole lines in order of steps; a line torn by a kill is left out."""
+        if not self._csv.exists():
+            return []
+        with self._csv.open(newline="") as file:
+            rows = list(csv.reader(file))
+        points = [point for row in rows if (point := _point_of(row)) is not None]
+        by_step = {point.step: point for point in points}
+        return [by_step[step] for step in sorted(by_step)]
+
+    def draw(self) -> None:
+        """Draw the picture, atomically."""
+        points = self.read()
+        figure, axes = pyplot.subplots(figsize=(8, 4.5))
+        axes.plot(*_averaged(points), lw=1.0, label="training")
+        known = [(p.tokens / 1e6, p.validation_nll) for p in points if p.validation_nll is not None]
+        axes.plot([x for x, _ in known], [y for _, y in known], "o-", ms=3, label="validation")
+        axes.set(xlabel="tokens seen (millions)", ylabel="nats per token")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        with atomic_path(self._png) as partial:
+            figure.savefig(partial, dpi=120, bbox_inches="tight")
+        pyplot.close(figure)
+
+    def _write(self, points: Iterable[Point]) -> None:
+        kept = list(points)
+        with atomic_path(self._csv) as partial, partial.open("w", newline="") as file:
+            csv.writer(file).writerow(Point._fields)
+            for point in kept:
+                csv.writer(file).writerow("" if value is None else value for value in point)
 
 
-def read_points(folder: Path) -> list[Point]:
-    """Read the curve; steps that a resumed run repeated count as it saw them last."""
-    with (folder / "learning_curve.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    by_step = {int(row["step"]): _point_of(row) for row in rows}
-    return [by_step[step] for step in sorted(by_step)]
+def _point_of(row: list[str]) -> Point | None:
+    try:
+        step, tokens, train, validation, factor = row
+        return Point(
+            int(step),
+            int(tokens),
+            float(train) if train else None,
+            float(validation) if validation else None,
+            float(factor),
+        )
+    except ValueError:  # the header, or a torn line
+        return None
 
 
-def _point_of(row: dict[str, str]) -> Point:
-    validation = row["validation_nll"]
-    return Point(
-        int(row["step"]),
-        int(row["tokens"]),
-        float(row["train_nll"]),
-        float(validation) if validation else None,
-        float(row["rate_factor"]),
-    )
-
-
-def draw(folder: Path) -> None:
-    """Draw `learning_curve.png` from the CSV, atomically."""
-    points = read_points(folder)
-    figure, axes = pyplot.subplots(figsize=(8, 4.5))
-    millions = [point.tokens / 1e6 for point in points]
-    axes.plot(millions, [point.train_nll for point in points], lw=0.8, label="training")
-    validated = [(x, p.validation_nll) for x, p in zip(millions, points, strict=True)]
-    known = [(x, y) for x, y in validated if y is not None]
-    axes.plot([x for x, _ in known], [y for _, y in known], "o-", ms=3, label="validation")
-    axes.set(xlabel="tokens seen (millions)", ylabel="nats per token")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    with atomic_path(folder / "learning_curve.png") as partial:
-        figure.savefig(partial, dpi=120, bbox_inches="tight")
-    pyplot.close(figure)
+def _averaged(points: list[Point]) -> tuple[list[float], list[float]]:
+    """Return millions of tokens and mean training loss of consecutive groups of points."""
+    trained = [(point.tokens / 1e6, point.train_nll) for point in points if point.train_nll]
+    width = max(1, math.ceil(len(trained) / DRAWN_POINTS))
+    groups = [trained[i : i + width] for i in range(0, len(trained), width)]
+    means = [sum(nll for _, nll in group) / len(group) for group in groups]
+    return [group[-1][0] for group in groups], means

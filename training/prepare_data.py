@@ -9,12 +9,13 @@ holds no notes, is named, counted and skipped.
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import math
+import multiprocessing
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,23 +30,12 @@ from perceivers.encoder import encode
 from perceivers.errors import MidiFileError, PerformerError
 from perceivers.events import NoteOn, TimedEvent
 from perceivers.midi_files import read_performance
-from perceivers.vocabulary import Source, fingerprint
-from training.token_store import Piece, write_atomically, write_index
+from perceivers.vocabulary import fingerprint
+from training.midi_folder import SPLITS, MidiFile, find_files
+from training.token_store import Piece, Tokens, write_atomically, write_index
 
 FILES_PER_SHARD = 64
 OPENING_NOTES = 48
-SPLITS = ("train", "validation", "test")
-MANIFEST = "MANIFEST.csv"
-
-
-@dataclass(frozen=True, slots=True)
-class MidiFile:
-    """A file to prepare; an empty split is decided by the notes."""
-
-    path: str
-    split: str
-    dataset: str
-    source: Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,50 +54,51 @@ class Report:
     skipped: list[Skipped]
 
 
-def find_files(root: Path) -> list[MidiFile]:
-    """List the MIDI files under `root`: those of its manifest, or every .mid and .midi.
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One token file and the MIDI files that it is made from."""
 
-    Raises PerformerError when there is none.
-    """
-    if not root.is_dir():
-        raise PerformerError(f"{root}: no such folder")
-    manifest = root / MANIFEST
-    files = _files_of_manifest(manifest) if manifest.exists() else _files_of_tree(root)
-    if not files:
-        raise PerformerError(f"{root}: no MIDI files (*.mid, *.midi) in this folder or below it")
-    return files
+    root: Path
+    out: Path
+    number: int
+    files: tuple[MidiFile, ...]
 
+    @property
+    def name(self) -> str:
+        """Return the name of the token file."""
+        return f"shard-{self.number:05d}.bin"
 
-def _files_of_manifest(manifest: Path) -> list[MidiFile]:
-    with manifest.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows, start=2):
-        if not row.get("path") or row.get("split") not in SPLITS:
-            raise PerformerError(
-                f"{manifest}:{number}: needs a path and a split out of {', '.join(SPLITS)}"
-            )
-    return [
-        MidiFile(
-            row["path"], row["split"], row.get("dataset", ""), _source_of(row.get("capture", ""))
+    def done(self) -> Report | None:
+        """Return the report of an earlier run, if it made this shard from the same files."""
+        described = (self.out / self.name).with_suffix(".json")
+        if not described.exists() or not (self.out / self.name).exists():
+            return None
+        content = json.loads(described.read_text())
+        if content["key"] != self._key():
+            return None
+        return Report(
+            [Piece(**piece) for piece in content["pieces"]],
+            [Skipped(**skip) for skip in content["skipped"]],
         )
-        for row in rows
-    ]
 
+    def make(self) -> Report:
+        """Encode the files; write the tokens, then their description."""
+        report, tokens = _encode_files(self.root, self.name, self.files)
+        write_atomically(self.out / self.name, tokens.astype("<u2").tobytes())
+        content = {"key": self._key()} | asdict(report)
+        described = (self.out / self.name).with_suffix(".json")
+        write_atomically(described, json.dumps(content).encode())
+        return report
 
-def _files_of_tree(root: Path) -> list[MidiFile]:
-    found = (path for path in root.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
-    names = sorted(str(path.relative_to(root)) for path in found if path.is_file())
-    return [MidiFile(name, "", root.name, Source.UNKNOWN) for name in names]
-
-
-def _source_of(capture: str) -> Source:
-    known = {
-        "disklavier": Source.DISKLAVIER,
-        "roll": Source.PIANO_ROLL,
-        "transcri": Source.TRANSCRIPTION,
-    }
-    matches = [source for word, source in known.items() if word in capture.lower()]
-    return matches[0] if matches else Source.UNKNOWN
+    def _key(self) -> str:
+        """Return a hash of everything that the shard is made from."""
+        state = []
+        for file in self.files:
+            path = self.root / file.path
+            stat = path.stat() if path.exists() else None
+            state.append([asdict(file), stat and (stat.st_size, stat.st_mtime_ns)])
+        content = json.dumps([fingerprint(), str(self.root.resolve()), state])
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def prepare(root: Path, out: Path, workers: int = 0, quiet: bool = False) -> Report:
@@ -117,70 +108,48 @@ def prepare(root: Path, out: Path, workers: int = 0, quiet: bool = False) -> Rep
     """
     files = find_files(root)
     out.mkdir(parents=True, exist_ok=True)
-    groups = [files[i : i + FILES_PER_SHARD] for i in range(0, len(files), FILES_PER_SHARD)]
-    pieces: list[list[Piece]] = [[] for _ in groups]
-    skipped: list[Skipped] = []
-    with (
-        ProcessPoolExecutor(workers or os.cpu_count() or 1) as pool,
-        tqdm(total=len(files), unit="file", desc="preparing", disable=quiet) as bar,
-    ):
-        jobs = {
-            pool.submit(_prepare_shard, root, out, number, group): number
-            for number, group in enumerate(groups)
-        }
-        for job in as_completed(jobs):
-            report = job.result()
-            pieces[jobs[job]] = report.pieces
-            skipped += report.skipped
-            bar.update(len(groups[jobs[job]]))
-    together = _split_by_opening([piece for group in pieces for piece in group])
-    if not together:
+    shards = [
+        Shard(root, out, number, tuple(files[start : start + FILES_PER_SHARD]))
+        for number, start in enumerate(range(0, len(files), FILES_PER_SHARD))
+    ]
+    reports = {shard.number: report for shard in shards if (report := shard.done()) is not None}
+    missing = [shard for shard in shards if shard.number not in reports]
+    with tqdm(total=len(files), unit="file", desc="preparing", disable=quiet) as bar:
+        bar.update(sum(len(shard.files) for shard in shards if shard.number in reports))
+        for shard, report in _made(missing, workers):
+            reports[shard.number] = report
+            bar.update(len(shard.files))
+    skipped = [skip for shard in shards for skip in reports[shard.number].skipped]
+    pieces = _split_by_opening([p for shard in shards for p in reports[shard.number].pieces])
+    if not pieces:
         raise PerformerError(f"{root}: none of {len(files)} files holds notes; {_why(skipped)}")
-    write_index(out, together)
-    return Report(together, skipped)
+    write_index(out, pieces)
+    return Report(pieces, skipped)
+
+
+def _made(shards: list[Shard], workers: int) -> Iterator[tuple[Shard, Report]]:
+    """Make shards in parallel and yield them as they are done."""
+    processes = min(workers or os.cpu_count() or 1, len(shards))
+    if processes <= 1:
+        for shard in shards:
+            yield shard, shard.make()
+        return
+    # Spawned, not forked: the training script holds threads of torch, which a fork would break.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        jobs = {pool.submit(shard.make): shard for shard in shards}
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
 
 
 def _why(skipped: list[Skipped]) -> str:
     return "; ".join(f"{skip.path}: {skip.reason}" for skip in skipped[:3])
 
 
-def _prepare_shard(root: Path, out: Path, number: int, files: list[MidiFile]) -> Report:
-    name = f"shard-{number:05d}.bin"
-    described = (out / name).with_suffix(".json")
-    key = _shard_key(root, files)
-    if described.exists() and (out / name).exists():
-        done = json.loads(described.read_text())
-        if done["key"] == key:
-            return Report(
-                [Piece(**piece) for piece in done["pieces"]],
-                [Skipped(**skip) for skip in done["skipped"]],
-            )
-    report, tokens = _encode_files(root, name, files)
-    write_atomically(out / name, tokens.astype("<u2").tobytes())
-    content = {
-        "key": key,
-        "pieces": [asdict(piece) for piece in report.pieces],
-        "skipped": [asdict(skip) for skip in report.skipped],
-    }
-    write_atomically(described, json.dumps(content).encode())
-    return report
-
-
-def _shard_key(root: Path, files: list[MidiFile]) -> str:
-    """Return a hash of everything that the shard is made from."""
-    state = []
-    for file in files:
-        path = root / file.path
-        stat = path.stat() if path.exists() else None
-        state.append([asdict(file), stat and (stat.st_size, stat.st_mtime_ns)])
-    content = json.dumps([fingerprint(), str(root.resolve()), state])
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _encode_files(root: Path, shard: str, files: list[MidiFile]) -> tuple[Report, np.ndarray]:
+def _encode_files(root: Path, shard: str, files: Sequence[MidiFile]) -> tuple[Report, Tokens]:
     pieces: list[Piece] = []
     skipped: list[Skipped] = []
-    parts: list[np.ndarray] = []
+    parts: list[Tokens] = []
     offset = 0
     for file in files:
         try:
@@ -222,7 +191,7 @@ def _split_by_opening(pieces: list[Piece]) -> list[Piece]:
     """
     openings = sorted({piece.split for piece in pieces} - set(SPLITS))
     tenth = math.ceil(len(openings) / 10) if len(openings) > 1 else 0
-    split_of = {name: "train" for name in openings}
+    split_of = dict.fromkeys(openings, "train")
     split_of |= dict.fromkeys(openings[:tenth], "validation")
     if len(openings) > 2:
         split_of |= dict.fromkeys(openings[tenth : 2 * tenth], "test")

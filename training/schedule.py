@@ -20,24 +20,33 @@ def rate_factor(step: int, decay_progress: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long to train: a number of steps in all, or of seconds in this run."""
+    """How long to train: a number of steps in all, or of seconds in this run, or both."""
 
     steps: int | None
     seconds: float | None
     decay_share: float
 
-    def progress(self, step: int, elapsed_s: float) -> float:
-        """Return the share of the budget that is used up, 0…1."""
-        shares = [0.0]
-        if self.steps is not None:
-            shares.append(step / max(1, self.steps))
-        if self.seconds is not None:
-            shares.append(elapsed_s / self.seconds)
-        return min(1.0, max(shares))
+    def share_used(self, step: int, elapsed_s: float) -> float:
+        """Return the share of the budget that is used up, 0…1; the scarcer one counts."""
+        return min(1.0, max(self._share_of_steps(step), self._share_of_time(elapsed_s)))
 
-    def decay_progress(self, progress: float, already: float) -> float:
-        """Return how far the decay is; it goes on from `already` when a run resumes inside it."""
-        stable_share = 1.0 - self.decay_share
-        if already > 0.0:
-            return min(1.0, already + (1.0 - already) * progress)
-        return max(0.0, (progress - stable_share) / self.decay_share)
+    def decay_progress(self, step: int, elapsed_s: float, already: float) -> float:
+        """Return how far the decay is, 0…1.
+
+        Under a budget of steps it depends on the step alone, so that a resumed run repeats exactly
+        what an uninterrupted one does. Time cannot be repeated: under a budget of seconds a run
+        that resumes inside its decay goes on from `already`.
+        """
+        by_time = self._ramp(self._share_of_time(elapsed_s))
+        if already > 0.0 and self.seconds is not None:
+            by_time = already + (1.0 - already) * self._share_of_time(elapsed_s)
+        return min(1.0, max(self._ramp(self._share_of_steps(step)), by_time))
+
+    def _share_of_steps(self, step: int) -> float:
+        return 0.0 if self.steps is None else step / self.steps
+
+    def _share_of_time(self, elapsed_s: float) -> float:
+        return 0.0 if self.seconds is None else elapsed_s / self.seconds
+
+    def _ramp(self, share: float) -> float:
+        return max(0.0, (share - (1.0 - self.decay_share)) / self.decay_share)

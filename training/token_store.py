@@ -5,6 +5,7 @@ A folder holds `shard-00000.bin` (tokens, little-endian uint16, piece after piec
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perceivers.atomic import atomic_path
-from perceivers.errors import ModelMismatch
+from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.vocabulary import fingerprint
 
 Tokens = npt.NDArray[np.uint16]
@@ -34,19 +35,17 @@ class Piece:
 
 
 class TokenStore:
-    """Read access to the pieces of one split. Raises ModelMismatch for another vocabulary."""
+    """Read access to the pieces of one split, or to some of its data sets.
 
-    def __init__(self, folder: Path, split: str) -> None:
-        index = json.loads((folder / INDEX).read_text())
-        if index["vocabulary"] != fingerprint():
-            raise ModelMismatch(
-                f"{folder}: tokens of vocabulary {index['vocabulary']}, this is {fingerprint()}; "
-                "run training/prepare_data.py again"
-            )
-        pieces = [Piece(**fields) for fields in index["pieces"]]
-        self.pieces = [piece for piece in pieces if piece.split == split]
+    Raises PerformerError when the folder holds no token files, ModelMismatch when they are of
+    another vocabulary or incomplete.
+    """
+
+    def __init__(self, folder: Path, split: str, datasets: Collection[str] = ()) -> None:
+        pieces = [piece for piece in _read_index(folder) if piece.split == split]
+        self.pieces = [p for p in pieces if not datasets or p.dataset in datasets]
         self._shards = {
-            name: np.memmap(folder / name, dtype="<u2", mode="r")
+            name: _open_shard(folder / name, self.pieces)
             for name in sorted({piece.shard for piece in self.pieces})
         }
 
@@ -62,6 +61,33 @@ class TokenStore:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Return the length in tokens of every piece."""
         return np.array([piece.length for piece in self.pieces], dtype=np.int64)
+
+
+def _read_index(folder: Path) -> list[Piece]:
+    path = folder / INDEX
+    if not path.is_file():
+        raise PerformerError(
+            f"{folder}: no {INDEX}; make token files with "
+            f"`python training/prepare_data.py --midi MIDI_FOLDER --out {folder}`"
+        )
+    index = json.loads(path.read_text())
+    if index["vocabulary"] != fingerprint():
+        raise ModelMismatch(
+            f"{folder}: tokens of vocabulary {index['vocabulary']}, this is {fingerprint()}; "
+            "run training/prepare_data.py again"
+        )
+    return [Piece(**fields) for fields in index["pieces"]]
+
+
+def _open_shard(path: Path, pieces: list[Piece]) -> Tokens:
+    needed = max(piece.offset + piece.length for piece in pieces if piece.shard == path.name)
+    found = path.stat().st_size // 2 if path.exists() else 0
+    if found < needed:
+        raise ModelMismatch(
+            f"{path}: {found} tokens, the index promises {needed}; "
+            "run training/prepare_data.py again"
+        )
+    return np.memmap(path, dtype="<u2", mode="r")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

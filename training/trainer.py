@@ -1,0 +1,292 @@
+"""One training run: the loop, its signals, its checkpoints and its clock."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch import Tensor
+
+from perceivers.checkpoint import Checkpoint, save_checkpoint
+from perceivers.errors import PerformerError
+from perceivers.model import PerceiverS
+from training.batches import Batch, BatchSource
+from training.learning_curve import LearningCurve, Point
+from training.optimizers import CLIP_NORM, Optimizers
+from training.options import TrainingOptions
+from training.prepare_data import prepare, print_report
+from training.run_state import BEST, LAST, STABLE, Progress, saved_state, starting_point
+from training.schedule import Budget, rate_factor
+from training.status_line import StatusLine
+from training.token_store import TokenStore
+from training.validation import batch_nll, fixed_batches, mean_nll
+
+
+class Trainer:
+    """A run in its folder: what is there is taken up, what is missing is made."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self.options = options
+        self.run = options.run
+        self.accelerator = Accelerator(
+            mixed_precision="no" if options.precision == "fp32" else "bf16",
+            cpu=options.device == "cpu",
+        )
+        self.budget = Budget(
+            options.steps,
+            None if options.minutes is None else 60.0 * options.minutes,
+            options.decay_share,
+        )
+        resumed = saved_state(self.run, options.steps)
+        self.progress = Progress() if resumed is None else Progress(**resumed.progress)
+        start = starting_point(options, resumed)
+        self.architecture = start.architecture
+        self._open_data(self._token_folder())
+        torch.manual_seed(options.seed)
+        model = PerceiverS(self.architecture, options.dropout)
+        if start.weights is not None:
+            model.load_state_dict(start.weights)
+        self.model = self.accelerator.prepare(model)
+        self.optimizers = Optimizers(self._plain_model, options.rate)
+        if resumed is not None:
+            self.optimizers.restore(resumed.resume)
+        self.curve = LearningCurve(self.run)
+        self._stopping = False
+
+    def _token_folder(self) -> Path:
+        """Return the folder of prepared tokens, preparing them first if need be."""
+        if self.options.tokens is not None:
+            return self.options.tokens
+        prepared = self.run / "tokens"
+        with self.accelerator.main_process_first():
+            if self.accelerator.is_main_process:
+                print_report(prepare(self.options.midi, prepared))
+        return prepared
+
+    def _open_data(self, folder: Path) -> None:
+        train, validation = TokenStore(folder, "train"), TokenStore(folder, "validation")
+        for store, split in ((train, "train"), (validation, "validation")):
+            if not len(store):
+                raise PerformerError(f"{folder}: no piece of the split '{split}'")
+        whole, latents = self.architecture.context, self.architecture.latents
+        context = min(self.options.context or whole, whole)
+        self.source = BatchSource(train, context, latents, self.options.seed)
+        self.validation = fixed_batches(validation, whole, latents, self.options.micro_batch)
+
+    # --- the loop ---
+
+    def train(self) -> None:
+        """Run until the budget is used up or a signal asks to stop; then save."""
+        with self._signals_caught():
+            self._begin()
+            while self._plan_step():
+                factor = rate_factor(self.progress.step, self.progress.decay)
+                nll, tokens = self._step(factor)
+                self._count(nll, tokens)
+                self._validate_and_record(nll, factor)
+                self._save_if_due()
+                self._tell_if_due()
+            self._finish()
+
+    def _begin(self) -> None:
+        self.run.mkdir(parents=True, exist_ok=True)
+        self._announce()
+        self._started_s = self._saved_s = time.monotonic()
+        self._seconds_before = self.progress.seconds
+        self._decay_at_start = self.progress.decay
+        share_used = self.budget.share_used(self.progress.step, 0.0)
+        self._status = StatusLine(self._started_s, share_used)
+        if self._is_main:
+            self.curve.rewind(self.progress.step)
+        if self.progress.step == 0:
+            self._validate()
+            self._record(Point(0, 0, None, self.progress.validation_nll, 0.0))
+            self._say(f"step {0:>6}  validation {self.progress.validation_nll:.3f}")
+
+    def _plan_step(self) -> bool:
+        """Settle how far the decay is; tell whether there is another step to do."""
+        elapsed_s = self._agreed_clock()
+        self._share_used = self.budget.share_used(self.progress.step, elapsed_s)
+        decay = self.budget.decay_progress(self.progress.step, elapsed_s, self._decay_at_start)
+        if decay > 0.0 and self.progress.decay == 0.0:
+            self._save(STABLE)
+        self.progress.decay = decay
+        self.progress.seconds = self._seconds_before + elapsed_s
+        return not self._stopping and self._share_used < 1.0
+
+    def _step(self, factor: float) -> tuple[float, int]:
+        """Train on one batch; return its mean loss (nats/token) and its loss tokens."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        torch.manual_seed(_seed_of(self.options.seed, self.progress.step, rank))
+        batches = self._micro_batches(rank, world)
+        count = torch.tensor(
+            sum(batch.loss_tokens for batch in batches), device=self.accelerator.device
+        )
+        total = int(self._summed(count))
+        nll = torch.zeros((), device=self.accelerator.device)
+        for batch in batches[:-1]:
+            with self.accelerator.no_sync(self.model):
+                nll += self._backward(batch, world / total)
+        nll += self._backward(batches[-1], world / total)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        self.optimizers.step(factor)
+        return float(self._summed(nll)) / total, total
+
+    def _micro_batches(self, rank: int, world: int) -> list[Batch]:
+        """Return this process's rows of the batch of the present step, a few at a time."""
+        share, width = self.options.batch // world, self.options.micro_batch
+        rows = range(rank * share, (rank + 1) * share)
+        parts = [rows[i : i + width] for i in range(0, len(rows), width)]
+        return [self.source.batch(self.progress.step, part) for part in parts]
+
+    def _backward(self, batch: Batch, weight: float) -> Tensor:
+        with self.accelerator.autocast():
+            loss = batch_nll(self.model, batch, self.accelerator.device)
+        self.accelerator.backward(loss * weight)
+        return loss.detach()
+
+    def _summed(self, value: Tensor) -> Tensor:
+        """Return the sum over all processes."""
+        summed: Tensor = self.accelerator.reduce(value)
+        return summed
+
+    def _count(self, nll: float, tokens: int) -> None:
+        if not np.isfinite(nll):
+            raise PerformerError(
+                f"the loss is {nll} at step {self.progress.step}; the last saved checkpoint stays. "
+                "Try a lower --rate, or --precision fp32"
+            )
+        self.progress.step += 1
+        self.progress.tokens += tokens
+        self._status.add(nll, tokens)
+
+    def _validate_and_record(self, nll: float, factor: float) -> None:
+        step, validation_nll = self.progress.step, None
+        if step % self.options.validate_every == 0:
+            self._validate()
+            validation_nll = self.progress.validation_nll
+        self._record(Point(step, self.progress.tokens, nll, validation_nll, factor))
+        if validation_nll is not None:
+            self._draw()
+            self._say(f"step {step:>6}  validation {validation_nll:.3f}")
+
+    def _save_if_due(self) -> None:
+        if time.monotonic() - self._saved_s >= self.options.save_every_s:
+            self._save(LAST)
+            self._saved_s = time.monotonic()
+
+    def _tell_if_due(self) -> None:
+        now_s = time.monotonic()
+        if self._status.due(now_s):
+            progress = self.progress
+            self._say(self._status.line(progress.step, progress.tokens, self._share_used, now_s))
+
+    def _finish(self) -> None:
+        if self._stopping:  # save first and at once: whoever stops a run may not wait long
+            self._save(LAST)
+            self._draw()
+            self._say("stopped; the same command goes on from here")
+            return
+        if self.progress.step % self.options.validate_every:
+            self._validate()
+            self._record(self._last_point._replace(validation_nll=self.progress.validation_nll))
+        self._draw()
+        self._save(LAST)
+        best, folder = self.run / BEST, self.run / "model"
+        self._say(
+            f"done: step {self.progress.step}, {self.progress.tokens:,} tokens, validation "
+            f"{self.progress.validation_nll:.3f} nats/token; the best so far, "
+            f"{self.progress.best_validation_nll:.3f}, is {best}\n"
+            f"export it:  python export/export_onnx.py {best} {folder}\n"
+            f"play it:    python -m daemon --model {folder}"
+        )
+
+    # --- what the loop stands on ---
+
+    def _validate(self) -> None:
+        with self.accelerator.autocast():
+            nll = mean_nll(self._plain_model, self.validation, self.accelerator.device)
+        self.progress.validation_nll = nll
+        if nll < self.progress.best_validation_nll:
+            self.progress.best_validation_nll = nll
+            self._save(BEST)
+
+    def _save(self, name: str) -> None:
+        if not self._is_main:
+            return
+        weights = {
+            key: value.detach().cpu() for key, value in self._plain_model.state_dict().items()
+        }
+        resume = {} if name == BEST else self.optimizers.state()
+        checkpoint = Checkpoint(self.architecture, weights, asdict(self.progress), resume)
+        save_checkpoint(self.run / name, checkpoint)
+
+    def _record(self, point: Point) -> None:
+        self._last_point = point
+        if self._is_main:
+            self.curve.append(point)
+
+    def _draw(self) -> None:
+        if self._is_main:
+            self.curve.draw()
+
+    def _agreed_clock(self) -> float:
+        """Return the main process's elapsed seconds, so that all stop at the same step."""
+        elapsed_s = time.monotonic() - self._started_s
+        if self.accelerator.num_processes == 1:
+            return elapsed_s
+        state = torch.tensor([elapsed_s, self._stopping], device=self.accelerator.device)
+        elapsed, stopping = broadcast(state).tolist()
+        self._stopping = stopping > 0
+        return float(elapsed)
+
+    @contextmanager
+    def _signals_caught(self) -> Iterator[None]:
+        """While open, SIGINT and SIGTERM stop the run after the present step."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        previous = {number: signal.signal(number, self._ask_to_stop) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self._stopping:
+            raise KeyboardInterrupt
+        self._stopping = True
+
+    @property
+    def _plain_model(self) -> PerceiverS:
+        """The model without the wrapper that several devices need."""
+        model: PerceiverS = self.accelerator.unwrap_model(self.model)
+        return model
+
+    @property
+    def _is_main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
+    def _announce(self) -> None:
+        size = sum(p.numel() for p in self._plain_model.parameters()) / 1e6
+        verb = "going on" if self.progress.step else "starting"
+        self._say(
+            f"{verb} at step {self.progress.step}: {size:.1f} M parameters on "
+            f"{self.accelerator.device} x {self.accelerator.num_processes}, run {self.run}"
+        )
+
+    def _say(self, text: str) -> None:
+        if self._is_main:
+            print(text, flush=True)
+
+
+def _seed_of(seed: int, step: int, rank: int) -> int:
+    """Return the seed of the dropout of one step: the same whenever that step is run."""
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
