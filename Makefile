@@ -4,7 +4,7 @@
 PYTHON ?= python3
 CONFIG ?= config.yaml
 MODEL ?= models/small
-CHECKPOINT ?= runs/small/checkpoint.pt
+CHECKPOINT ?= runs/default/best.pt
 ARGS ?=
 
 VENV := .venv
@@ -49,7 +49,9 @@ lint: $(DEV)/.installed ## style and types alone
 .PHONY: test-alsa
 test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small virtual machine
 	tests/tools/alsa_vm.sh build $(ALSA_VM)
-	tests/tools/alsa_vm.sh run $(ALSA_VM) $(ALSA_VM)/out $(DEV)/bin/pytest -p no:cacheprovider tests/e2e/test_alsa.py
+	$(DEV)/bin/python -c 'import pathlib, tests.make_model as m; m.make_model_folder(pathlib.Path("build/tiny-model"))'
+	tests/tools/alsa_vm.sh run $(ALSA_VM) $(ALSA_VM)/out \
+		env E2E_MODEL=build/tiny-model $(DEV)/bin/pytest -m alsa -p no:cacheprovider tests/e2e/test_alsa.py
 
 .PHONY: bench
 bench: $(VENV)/.installed ## time per token against the length of the context (MODEL=models/small)

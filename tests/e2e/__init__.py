@@ -1,0 +1,1 @@
+"""The whole daemon, heard by programs of others."""

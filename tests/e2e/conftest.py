@@ -1,0 +1,21 @@
+"""Fixtures of the end-to-end tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.running_daemon import ROOT
+
+SHIPPED_MODEL = ROOT / "models" / "small"
+
+
+@pytest.fixture(scope="session")
+def model_folder(request: pytest.FixtureRequest) -> Path:
+    """Return the model that the environment names, or the shipped one, or one of random weights."""
+    if "E2E_MODEL" in os.environ:
+        return Path(os.environ["E2E_MODEL"]).resolve()
+    if (SHIPPED_MODEL / "manifest.json").exists():
+        return SHIPPED_MODEL
+    folder: Path = request.getfixturevalue("tiny_model_folder")
+    return folder

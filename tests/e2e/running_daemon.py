@@ -1,0 +1,165 @@
+"""The daemon as a process, and its control socket, spoken to without any of its own code."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+import zmq
+
+ROOT = Path(__file__).resolve().parents[2]
+PERFORMER_CHANNEL = 2  # as musicians count: the player's is 1
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float) -> None:
+    """Return as soon as the condition holds; fail after `timeout_s`."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline_s:
+            raise AssertionError(f"waited {timeout_s:g} s in vain until {what}")
+        time.sleep(0.01)
+
+
+class RunningDaemon:
+    """A started daemon. `patience` stretches every wait, for slow machines."""
+
+    def __init__(self, folder: Path, model: Path, patience: float = 1.0, **performer: Any) -> None:
+        self.patience = patience
+        self.recordings = folder / "recordings"
+        self._log = folder / "daemon.log"
+        commands, events = (f"tcp://127.0.0.1:{port}" for port in _free_ports(2))
+        settings = {
+            "performer": {"channel": PERFORMER_CHANNEL, "silence_s": 0.5, **performer},
+            "engine": {"model": str(model)},
+            "control": {"commands": commands, "events": events},
+            "recording": {"folder": str(self.recordings)},
+        }
+        config = folder / "config.yaml"
+        config.write_text(yaml.safe_dump(settings))
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "daemon", "--config", str(config)],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.connect(commands)
+        self._events = self._context.socket(zmq.SUB)
+        self._events.set(zmq.LINGER, 0)
+        self._events.set(zmq.SUBSCRIBE, b"")
+        self._events.connect(events)
+        self._requests = 0
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def ask_raw(self, frame: bytes) -> Any:
+        """Send a frame as it is; return the reply."""
+        self._socket.send(frame)
+        if not self._socket.poll(int(30_000 * self.patience)):
+            raise AssertionError(f"no reply to {frame!r}; the daemon says:\n{self.log}")
+        return json.loads(self._socket.recv_multipart()[-1])
+
+    def ask(self, command: str, **args: Any) -> Any:
+        """Have a command carried out; return its result."""
+        self._requests += 1
+        request = {"v": 1, "id": self._requests, "cmd": command, "args": args}
+        reply = self.ask_raw(json.dumps(request).encode())
+        assert reply["id"] == self._requests
+        assert reply["ok"], reply
+        return reply["result"]
+
+    def state(self) -> str:
+        return str(self.ask("state")["state"])
+
+    def wait_for_state(self, state: str, timeout_s: float = 30.0) -> None:
+        def reached() -> bool:
+            assert self.process.poll() is None, f"the daemon ended:\n{self.log}"
+            return self.state() == state
+
+        wait_until(reached, f"the daemon is {state}", timeout_s * self.patience)
+
+    def events(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the events that came since the last call."""
+        came = []
+        while self._events.poll(0):
+            topic, body = self._events.recv_multipart()
+            came.append((topic.decode(), json.loads(body)))
+        return came
+
+    def descendants(self) -> list[int]:
+        """Return the processes that the daemon started, and those that they started."""
+        found = [self.process.pid]
+        for parent in found:
+            found += _children(parent)
+        return found[1:]
+
+    def brain(self) -> int:
+        """Return the process that has the model's runtime loaded."""
+        return self._process_with("onnxruntime")
+
+    def _process_with(self, library: str) -> int:
+        (found,) = [
+            pid for pid in self.descendants() if library in Path(f"/proc/{pid}/maps").read_text()
+        ]
+        return found
+
+    def stop(self) -> int:
+        """End the daemon as a service manager would; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20 * self.patience)
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if self.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.stop()
+        leftover = self.descendants() if self.process.poll() is None else []
+        for pid in [self.process.pid, *leftover] if leftover else []:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._socket.close()
+        self._events.close()
+        self._context.term()
+
+
+def _children(pid: int) -> list[int]:
+    children = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children += [int(child) for child in task.read_text().split()]
+    return children
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextlib.contextmanager
+def running_daemon(
+    folder: Path, model: Path, patience: float = 1.0, **performer: Any
+) -> Iterator[RunningDaemon]:
+    """Start a daemon that listens; what it said is shown when the test fails."""
+    daemon = RunningDaemon(folder, model, patience, **performer)
+    try:
+        daemon.wait_for_state("listening", 60)
+        yield daemon
+    finally:
+        daemon.close()
+        sys.stdout.write(daemon.log)

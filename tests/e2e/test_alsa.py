@@ -1,0 +1,116 @@
+"""The daemon on a real ALSA sequencer, played and recorded by alsa-utils.
+
+Runs in the machine of tests/tools/alsa_vm.sh (`make test-alsa`), or wherever /dev/snd/seq is. An
+emulated processor is slow: nothing here says how soon, only what and in which order.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.alsa_programs import Monitor, Recorder, play
+from tests.e2e.music import Key, opening, write_midi_file
+from tests.e2e.running_daemon import PERFORMER_CHANNEL, RunningDaemon, running_daemon, wait_until
+from tests.e2e.wire import (
+    Seen,
+    assert_notes_alternate,
+    assert_silent_at_the_end,
+    assert_well_formed,
+    note_ons,
+    of_channel,
+    sounding,
+)
+
+pytestmark = pytest.mark.alsa
+
+INPUT, OUTPUT = "Performer In:0", "Performer Out:0"
+PATIENCE = 6.0
+
+
+def assert_sane(turn: list[Seen]) -> None:
+    assert note_ons(turn)
+    assert of_channel(turn, PERFORMER_CHANNEL - 1) == turn
+    assert_well_formed(turn)
+    assert_notes_alternate(turn)
+    assert_silent_at_the_end(turn)
+
+
+def wait_for_notes(monitor: Monitor, count: int) -> None:
+    before = len(note_ons(monitor.seen()))
+    wait_until(
+        lambda: len(note_ons(monitor.seen())) >= before + count,
+        f"{count} notes sound",
+        30 * PATIENCE,
+    )
+
+
+def play_and_wait_for_the_turn(daemon: RunningDaemon, file: Path) -> None:
+    with play(file, INPUT) as player:
+        assert player.wait(30 * PATIENCE) == 0
+    wait_until(lambda: daemon.state() == "performing", "its turn has come", 10 * PATIENCE)
+
+
+def test_it_answers_a_phrase_after_the_silence(tmp_path: Path, model_folder: Path) -> None:
+    write_midi_file(tmp_path / "phrase.mid", opening(6.0))
+
+    with (
+        running_daemon(tmp_path, model_folder, PATIENCE, length=4) as daemon,
+        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
+    ):
+        play_and_wait_for_the_turn(daemon, tmp_path / "phrase.mid")
+        daemon.wait_for_state("listening")
+
+    assert_sane(recorder.seen())
+
+
+def test_a_key_of_the_player_makes_it_yield(tmp_path: Path, model_folder: Path) -> None:
+    write_midi_file(tmp_path / "phrase.mid", opening(2.0))
+    write_midi_file(tmp_path / "key.mid", [Key(0.1, 100, 0.2)])
+
+    with (
+        running_daemon(tmp_path, model_folder, PATIENCE, length=600, phrase_notes=2) as daemon,
+        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
+        Monitor(OUTPUT) as monitor,
+    ):
+        play_and_wait_for_the_turn(daemon, tmp_path / "phrase.mid")
+        wait_for_notes(monitor, 3)
+        with play(tmp_path / "key.mid", INPUT) as player:
+            assert player.wait(10 * PATIENCE) == 0
+        daemon.wait_for_state("capturing")
+
+    assert_sane(recorder.seen())
+
+
+def test_sigterm_in_mid_chord_leaves_nothing_sounding(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, PATIENCE, length=600, trigger="command") as daemon,
+        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
+        Monitor(OUTPUT) as monitor,
+    ):
+        daemon.ask("perform")
+        wait_for_notes(monitor, 3)
+        wait_until(lambda: bool(sounding(monitor.seen())), "something sounds", 10 * PATIENCE)
+        assert daemon.stop() == 0
+
+    assert_sane(recorder.seen())
+
+
+def test_a_killed_brain_is_released_told_and_replaced(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, PATIENCE, length=600, trigger="command") as daemon,
+        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
+        Monitor(OUTPUT) as monitor,
+    ):
+        daemon.ask("perform")
+        wait_for_notes(monitor, 3)
+        os.kill(daemon.brain(), signal.SIGKILL)
+        daemon.wait_for_state("degraded")
+        wait_until(lambda: not sounding(monitor.seen()), "it is silent", 10 * PATIENCE)
+        daemon.wait_for_state("listening")
+        daemon.ask("perform", length=2)
+        wait_for_notes(monitor, 1)
+        daemon.wait_for_state("listening")
+
+    assert_sane(recorder.seen())

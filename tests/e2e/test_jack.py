@@ -1,0 +1,239 @@
+"""The daemon under JACK, played and recorded by programs that are not ours."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from perceivers.midi_files import read_performance
+from tests.e2e.jack_programs import PERIOD_S, Player, Recorder
+from tests.e2e.music import Key, opening
+from tests.e2e.running_daemon import (
+    PERFORMER_CHANNEL,
+    RunningDaemon,
+    running_daemon,
+    wait_until,
+)
+from tests.e2e.wire import (
+    Seen,
+    assert_notes_alternate,
+    assert_silent_at_the_end,
+    assert_well_formed,
+    note_ons,
+    of_channel,
+    pedal_is_down,
+    sounding,
+)
+
+pytestmark = [pytest.mark.jack, pytest.mark.usefixtures("jack_server")]
+
+INPUT, OUTPUT = "Performer In:in", "Performer Out:out"
+YIELD_WITHIN_S = 0.05
+
+
+def performed(recorder: Recorder) -> list[Seen]:
+    return of_channel(recorder.seen(), PERFORMER_CHANNEL - 1)
+
+
+def played(recorder: Recorder) -> list[Seen]:
+    return of_channel(recorder.seen(), 0)
+
+
+def wait_for_notes(recorder: Recorder, count: int) -> None:
+    before = len(note_ons(performed(recorder)))
+    wait_until(
+        lambda: len(note_ons(performed(recorder))) >= before + count, f"{count} notes sound", 30
+    )
+
+
+def pitches(seen: list[Seen]) -> list[int]:
+    return [message.data[1] for message in note_ons(seen)]
+
+
+def answer(daemon: RunningDaemon, recorder: Recorder, **parameters: float) -> list[Seen]:
+    """Return what a turn taken by command sends, until it is over."""
+    before = len(performed(recorder))
+    daemon.ask("perform", **parameters)
+    wait_until(lambda: daemon.state() != "performing", "the turn is over", 60)
+    daemon.wait_for_state("listening")
+    return performed(recorder)[before:]
+
+
+def test_it_answers_a_phrase_after_the_silence(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, length=4) as daemon,
+        Recorder(OUTPUT) as recorder,
+        Player(opening(6.0), INPUT, "recorder:input"),
+    ):
+        wait_until(lambda: daemon.state() == "performing", "its turn has come", 30)
+        daemon.wait_for_state("listening")
+
+    assert len(played(recorder)) == 2 * len(opening(6.0))
+    last_release_s = played(recorder)[-1].time_s
+    turn = performed(recorder)
+    assert note_ons(turn)
+    assert turn[0].time_s >= last_release_s + 0.5 - 2 * PERIOD_S
+    assert_well_formed(turn)
+    assert_notes_alternate(turn)
+    assert_silent_at_the_end(turn)
+
+
+def test_both_parts_are_recorded_on_tracks_of_their_own(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, length=3) as daemon,
+        Recorder(OUTPUT) as recorder,
+        Player(opening(3.0), INPUT, "recorder:input"),
+    ):
+        wait_until(lambda: daemon.state() == "performing", "its turn has come", 30)
+        daemon.wait_for_state("listening")
+        assert daemon.stop() == 0
+
+    (file,) = daemon.recordings.rglob("*.mid")
+    events = read_performance(file)
+    assert len([e for e in events if type(e.event).__name__ == "NoteOn"]) == len(
+        note_ons(recorder.seen())
+    )
+
+
+def test_keys_that_the_player_holds_are_left_alone(tmp_path: Path, model_folder: Path) -> None:
+    held = [Key(3.5 + pitch / 1000, pitch, 60.0) for pitch in range(53, 77, 2)]
+    with (
+        running_daemon(tmp_path, model_folder, length=6) as daemon,
+        Recorder(OUTPUT) as recorder,
+        Player([*opening(3.0), *held], INPUT, "recorder:input"),
+    ):
+        wait_until(lambda: len(sounding(played(recorder))) == len(held), "the keys are down", 30)
+        daemon.ask("perform")
+        wait_until(lambda: daemon.state() != "performing", "the turn is over", 60)
+        daemon.wait_for_state("capturing")
+
+        turn = performed(recorder)
+        assert note_ons(turn)
+        assert not {message.data[1] for message in turn if message.kind < 0xA0} & {
+            key.pitch for key in held
+        }
+        assert_notes_alternate(turn)
+        assert_silent_at_the_end(turn)
+
+
+def test_the_length_can_be_set_while_it_runs(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, trigger="command") as daemon,
+        Recorder(OUTPUT) as recorder,
+    ):
+        daemon.ask("set", length=3, length_unit="notes")
+        assert len(note_ons(answer(daemon, recorder))) == 3
+
+        daemon.ask("set", length=7)
+        assert len(note_ons(answer(daemon, recorder))) == 7
+
+        assert len(note_ons(answer(daemon, recorder, length=2))) == 2  # this once
+        assert daemon.ask("get", names=["length"])["parameters"] == {"length": 7}
+
+
+def test_the_temperature_changes_what_follows(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(
+            tmp_path, model_folder, trigger="command", length=12, length_unit="notes", seed=5
+        ) as daemon,
+        Recorder(OUTPUT) as recorder,
+    ):
+        first = pitches(answer(daemon, recorder))
+        daemon.ask("reset")
+        again = pitches(answer(daemon, recorder))
+        daemon.ask("reset")
+        daemon.ask("set", temperature=0.2)
+        colder = pitches(answer(daemon, recorder))
+
+    assert first == again
+    assert first != colder
+
+
+def test_a_key_of_the_player_makes_it_yield(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, trigger="command", length=60) as daemon,
+        Recorder(OUTPUT) as recorder,
+        Player([Key(4.0, 100, 0.1)], INPUT, "recorder:input"),
+    ):
+        daemon.ask("perform")
+        wait_until(lambda: len(played(recorder)) == 2, "the key was struck", 30)
+        daemon.wait_for_state("capturing")
+
+        struck_s = played(recorder)[0].time_s
+        turn = performed(recorder)
+        assert [message for message in turn if message.time_s < struck_s]
+        assert_silent_at_the_end(turn)
+        # One period on the way in, one on the way out.
+        assert turn[-1].time_s - struck_s <= YIELD_WITHIN_S + 2 * PERIOD_S
+
+
+def test_no_note_begins_after_stop_is_acknowledged(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, trigger="command", length=60) as daemon,
+        Recorder(OUTPUT) as recorder,
+    ):
+        for _ in range(3):
+            daemon.ask("perform")
+            wait_for_notes(recorder, 4)
+            daemon.ask("stop")
+            acknowledged = len(note_ons(performed(recorder)))
+            daemon.wait_for_state("listening")
+            # What left before the reply may still have been on its way through the recorder.
+            on_the_way = len(note_ons(performed(recorder))) - acknowledged
+            assert on_the_way <= 1
+            assert_silent_at_the_end(performed(recorder))
+        assert_notes_alternate(performed(recorder))
+
+
+def test_bad_commands_do_not_stop_the_music(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, trigger="command", length=60) as daemon,
+        Recorder(OUTPUT) as recorder,
+    ):
+        daemon.ask("perform")
+        wait_for_notes(recorder, 2)
+        for frame in (b"", b"\xff\x00", b"[]", b"{", b'{"v":1,"id":1,"cmd":"explode"}'):
+            assert not daemon.ask_raw(frame)["ok"]
+        refused = daemon.ask_raw(b'{"v":1,"id":2,"cmd":"set","args":{"temperature":50}}')
+        assert refused["error"]["field"] == "temperature"
+        assert daemon.state() == "performing"
+        wait_for_notes(recorder, 3)
+
+    assert_well_formed(performed(recorder))
+
+
+def test_sigterm_in_mid_chord_leaves_nothing_sounding(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, trigger="command", length=60) as daemon,
+        Recorder(OUTPUT) as recorder,
+    ):
+        daemon.ask("perform")
+        wait_for_notes(recorder, 4)
+        wait_until(lambda: bool(sounding(performed(recorder))), "something sounds", 10)
+        assert daemon.stop() == 0
+        wait_until(lambda: not sounding(performed(recorder)), "it is silent", 5)
+
+    turn = performed(recorder)
+    assert_notes_alternate(turn)
+    assert_silent_at_the_end(turn)
+
+
+def test_a_killed_brain_is_released_told_and_replaced(tmp_path: Path, model_folder: Path) -> None:
+    with (
+        running_daemon(tmp_path, model_folder, trigger="command", length=60) as daemon,
+        Recorder(OUTPUT) as recorder,
+    ):
+        daemon.ask("perform")
+        wait_for_notes(recorder, 4)
+        daemon.events()
+        os.kill(daemon.brain(), signal.SIGKILL)
+        wait_until(lambda: not sounding(performed(recorder)), "it is silent", 10)
+        daemon.wait_for_state("listening", 60)
+
+        states = [told["state"] for topic, told in daemon.events() if topic == "state"]
+        assert "degraded" in states
+        assert not pedal_is_down(performed(recorder))
+        answered = answer(daemon, recorder, length=2)
+        assert note_ons(answered)
+        assert_notes_alternate(performed(recorder))
