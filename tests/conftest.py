@@ -14,7 +14,7 @@ JACK_SERVER = "performer-test"  # the name that with_jack.sh gives
 @pytest.fixture(scope="session")
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model folder with small random weights, exported once."""
-    from tests.make_model import make_model_folder  # loads torch, which takes its time
+    from tests.make_model import make_model_folder  # noqa: PLC0415 - loads torch, slowly
 
     return make_model_folder(tmp_path_factory.mktemp("model") / "tiny")
 
