@@ -1,0 +1,126 @@
+"""The command line of the daemon: python -m daemon."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: import from this checkout, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from daemon.log import set_up_logging
+from daemon.settings import Settings, load_settings
+from perceivers.errors import PerformerError, SettingsError
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_CONFIG = Path("config.yaml")
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m daemon",
+        description="A pianist that listens on a MIDI port and continues the performance.",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        help="settings file (default: config.yaml, where there is one)",
+    )
+    parser.add_argument("--model", help="model folder, instead of that of the settings file")
+    parser.add_argument(
+        "--input", metavar="NAME", help="listen to the port whose name contains NAME"
+    )
+    parser.add_argument(
+        "--output", metavar="NAME", help="play to the port whose name contains NAME"
+    )
+    parser.add_argument("--list-ports", action="store_true", help="list the MIDI ports and end")
+    parser.add_argument(
+        "--continue", dest="source", metavar="FILE", type=Path,
+        help="continue this MIDI file, without ports, into --out, and end",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="FILE", type=Path, help="where --continue writes to")
+    parser.add_argument("--verbose", action="store_true", help="tell more in the log")
+    parsed = parser.parse_args(arguments)
+    if (parsed.source is None) != (parsed.out is None):
+        parser.error("--continue and --out belong together: give both or neither")
+    return parsed
+
+
+def _settings(parsed: argparse.Namespace) -> Settings:
+    """Return the settings of the file, with what the command line says instead."""
+    if parsed.config is None and not DEFAULT_CONFIG.exists():
+        settings = Settings()
+    else:
+        settings = load_settings(parsed.config or DEFAULT_CONFIG)
+    midi = replace(
+        settings.midi,
+        input=parsed.input or settings.midi.input,
+        output=parsed.output or settings.midi.output,
+    )
+    engine = replace(settings.engine, model=parsed.model or settings.engine.model)
+    return replace(settings, midi=midi, engine=engine)
+
+
+def _list_ports() -> int:
+    from daemon.midi_ports import list_ports  # noqa: PLC0415 - each way loads what it needs
+
+    for title, names in zip(("inputs", "outputs"), list_ports(), strict=True):
+        _say(f"{title}:")
+        for name in names or ["(none)"]:
+            _say(f"  {name}")
+    return 0
+
+
+def _continue_file(parsed: argparse.Namespace, settings: Settings) -> int:
+    from daemon import offline  # noqa: PLC0415 - loads the engine
+
+    return offline.continue_file(
+        offline.OfflineOptions(
+            source=parsed.source,
+            out=parsed.out,
+            model=Path(settings.engine.model),
+            provider=settings.engine.provider,
+            precision=settings.engine.precision,
+            threads=settings.engine.threads,
+            parameters=settings.performer,
+        )
+    )
+
+
+def _perform(settings: Settings, verbose: bool) -> int:
+    from daemon.supervisor import Supervisor  # noqa: PLC0415 - see above
+
+    if not Path(settings.engine.model).is_dir():
+        raise SettingsError(
+            f"model folder {settings.engine.model!r} does not exist; name one with --model, or in "
+            "the settings file under engine.model"
+        )
+    return Supervisor(settings, _say, verbose=verbose).run()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the daemon, or what else the command line asks for; return the exit code."""
+    parsed = _arguments(arguments)
+    set_up_logging(parsed.verbose)
+    try:
+        if parsed.list_ports:
+            return _list_ports()
+        settings = _settings(parsed)
+        if parsed.source is not None:
+            return _continue_file(parsed, settings)
+        return _perform(settings, parsed.verbose)
+    except PerformerError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

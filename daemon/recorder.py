@@ -1,0 +1,103 @@
+"""Writes down what is played, by both, as MIDI files that training can use as they are."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from perceivers.events import NoteOff, NoteOn, TimedEvent
+from perceivers.midi_files import Track, write_performance
+
+logger = logging.getLogger(__name__)
+
+WRITE_EVERY_S = 10.0
+NEW_FILE_AFTER_S = 60.0  # of silence with every key up
+_SHARE_OF_TIME = 0.05  # at most this much of the time goes into writing a long session again
+_CHANNELS = {"player": 0, "performer": 1}
+
+
+class Recorder:
+    """Keeps the session and writes it again, whole, whenever there is something new.
+
+    One file lasts until both have been silent for a while. Times in the file count from its first
+    event. `now_s` is the clock that all event times come from.
+    """
+
+    def __init__(self, folder: Path, now_s: Callable[[], float]) -> None:
+        self._folder = folder
+        self._now_s = now_s
+        self._path: Path | None = None
+        self._parts: dict[str, list[TimedEvent]] = {part: [] for part in _CHANNELS}
+        self._keys_down: set[tuple[str, int]] = set()
+        self._last_s = 0.0
+        self._changed = False
+        self._write_at_s = 0.0
+        self._failed = False
+
+    def add(self, part: str, timed: TimedEvent) -> None:
+        """Take down what the `player` or the `performer` did."""
+        is_long_ago = timed.time_s - self._last_s > NEW_FILE_AFTER_S
+        if self._path is not None and is_long_ago and not self._keys_down:
+            self.write()
+            self._path = None
+        if self._path is None:
+            self._begin()
+        self._parts[part].append(timed)
+        self._last_s = max(self._last_s, timed.time_s)
+        self._changed = True
+        if isinstance(timed.event, NoteOn):
+            self._keys_down.add((part, timed.event.pitch))
+        elif isinstance(timed.event, NoteOff):
+            self._keys_down.discard((part, timed.event.pitch))
+
+    def all_released(self) -> None:
+        """Take note that nobody will release what is down: who played is gone."""
+        self._keys_down.clear()
+
+    def write_if_due(self) -> None:
+        """Write if something is new and the last writing is a while ago."""
+        if self._changed and self._now_s() >= self._write_at_s:
+            self.write()
+
+    def write(self) -> None:
+        """Write the session if something is new; a full disk is reported once, and tried again."""
+        if not self._changed or self._path is None:
+            return
+        began_s = time.monotonic()
+        try:
+            write_performance(self._path, self._tracks())
+        except OSError as error:
+            if not self._failed:
+                logger.error("the recording %s cannot be written: %s", self._path, error)
+            self._failed = True
+        else:
+            self._failed = self._changed = False
+        took_s = time.monotonic() - began_s
+        self._write_at_s = self._now_s() + max(WRITE_EVERY_S, took_s / _SHARE_OF_TIME)
+
+    def _begin(self) -> None:
+        stamp = datetime.now(UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+        path = self._folder / f"{stamp}.mid"
+        number = 2
+        while path.exists():
+            path = self._folder / f"{stamp}_{number}.mid"
+            number += 1
+        self._path = path
+        self._write_at_s = self._now_s() + WRITE_EVERY_S
+        for events in self._parts.values():
+            events.clear()
+
+    def _tracks(self) -> list[Track]:
+        start_s = min(events[0].time_s for events in self._parts.values() if events)
+        return [
+            Track(
+                part,
+                channel,
+                tuple(
+                    TimedEvent(max(0.0, time_s - start_s), event)
+                    for time_s, event in self._parts[part]
+                ),
+            )
+            for part, channel in _CHANNELS.items()
+        ]

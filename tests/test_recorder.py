@@ -1,0 +1,103 @@
+"""Recordings: complete at every moment, both parts apart, and music that training can read."""
+
+from pathlib import Path
+
+import mido
+
+from daemon.recorder import NEW_FILE_AFTER_S, WRITE_EVERY_S, Recorder
+from perceivers.events import NoteOff, NoteOn, TimedEvent
+from perceivers.midi_files import read_performance
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def played(recorder: Recorder, part: str, pitch: int, from_s: float) -> None:
+    recorder.add(part, TimedEvent(from_s, NoteOn(pitch, 64)))
+    recorder.add(part, TimedEvent(from_s + 0.5, NoteOff(pitch)))
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_both_parts_are_written_on_tracks_of_their_own_counted_from_the_first_event(
+    tmp_path: Path,
+) -> None:
+    recorder = Recorder(tmp_path, Clock())
+    played(recorder, "player", 60, 100.0)
+    played(recorder, "performer", 72, 101.0)
+
+    recorder.write()
+
+    (path,) = files(tmp_path)
+    midi = mido.MidiFile(path)
+    assert midi.type == 1
+    assert [track.name for track in midi.tracks[1:]] == ["player", "performer"]
+    assert read_performance(path) == [
+        TimedEvent(0.0, NoteOn(60, 64)),
+        TimedEvent(0.5, NoteOff(60)),
+        TimedEvent(1.0, NoteOn(72, 64)),
+        TimedEvent(1.5, NoteOff(72)),
+    ]
+
+
+def test_what_is_new_is_written_after_a_while_and_nothing_without_news(tmp_path: Path) -> None:
+    clock = Clock()
+    recorder = Recorder(tmp_path, clock)
+    recorder.write_if_due()
+    assert files(tmp_path) == []
+
+    played(recorder, "player", 60, 0.0)
+    recorder.write_if_due()
+    assert files(tmp_path) == []
+    clock.now_s = WRITE_EVERY_S
+    recorder.write_if_due()
+
+    (path,) = files(tmp_path)
+    path.unlink()
+    clock.now_s = 10 * WRITE_EVERY_S
+    recorder.write_if_due()
+    assert files(tmp_path) == []
+
+
+def test_after_a_long_silence_a_new_file_begins_unless_a_key_is_down(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, Clock())
+    played(recorder, "player", 60, 0.0)
+    played(recorder, "player", 62, NEW_FILE_AFTER_S + 1.0)
+    recorder.write()
+    assert len(files(tmp_path)) == 2
+
+    recorder.add("performer", TimedEvent(70.0, NoteOn(64, 64)))
+    recorder.add("performer", TimedEvent(200.0, NoteOff(64)))
+    recorder.write()
+
+    assert len(files(tmp_path)) == 2
+    assert [event for path in files(tmp_path) for _, event in read_performance(path)] == [
+        NoteOn(60, 64),
+        NoteOff(60),
+        NoteOn(62, 64),
+        NoteOff(62),
+        NoteOn(64, 64),
+        NoteOff(64),
+    ]
+
+
+def test_a_folder_that_cannot_be_written_does_not_end_the_recording(tmp_path: Path) -> None:
+    obstacle = tmp_path / "recordings"
+    obstacle.write_text("in the way")
+    recorder = Recorder(obstacle, Clock())
+    played(recorder, "player", 60, 0.0)
+    recorder.write()
+
+    obstacle.unlink()
+    recorder.write()
+
+    assert len(files(obstacle)) == 1
