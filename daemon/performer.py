@@ -17,7 +17,8 @@ from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.grammar import allowed_tokens
 from perceivers.sampling import SamplingSettings, sample
 
-FIRST_NOTE_WITHIN_S = 0.3  # an answer that begins with a rest is heard as no answer
+Mask = npt.NDArray[np.bool_]
+
 LONGEST_REST_S = 3.0
 CLOSING_S = 2.0  # after its length, keys still down have this long to come up by themselves
 PEDAL_LINGERS_S = 0.4  # the last chord rings this long before the pedal comes up
@@ -188,22 +189,41 @@ class Performer:
             events.append(TimedEvent(now_s + PEDAL_LINGERS_S, Pedal(False)))
         return events
 
-    def _allowed(self, turn: Turn) -> npt.NDArray[np.bool_]:
+    def _allowed(self, turn: Turn) -> Mask:
         """Return the grammar's mask, narrowed to what a turn may do at this moment."""
-        state = self._memory.state
-        mask = allowed_tokens(state, untouchable=turn.held)
+        mask = allowed_tokens(self._memory.state, untouchable=turn.held)
         if turn.closing_from_s is not None:
-            without_strikes = mask.copy()
-            for kind in (v.Kind.NOTE_ON, v.Kind.VELOCITY, v.Kind.PEDAL_DOWN):
-                without_strikes[v.RANGES[kind].start : v.RANGES[kind].stop] = False
-            mask = without_strikes if without_strikes.any() else mask
-        latest_s = (
-            turn.last_event_s + LONGEST_REST_S if turn.notes else turn.start_s + FIRST_NOTE_WITHIN_S
-        )
-        most_steps = max(0, int((latest_s - self._memory.now_s) * v.STEPS_PER_SECOND))
-        shortened = mask.copy()
-        shortened[v.TIME_SHIFT + most_steps : v.RANGES[v.Kind.TIME_SHIFT].stop] = False
-        return shortened if shortened.any() else mask
+            mask = _without(mask, v.Kind.NOTE_ON, v.Kind.VELOCITY, v.Kind.PEDAL_DOWN)
+        elif not turn.notes and self._can_strike(mask):
+            return _only(mask, v.Kind.NOTE_ON, v.Kind.VELOCITY)
+        rest_s = self._memory.now_s - turn.last_event_s
+        most_steps = max(0, int((LONGEST_REST_S - rest_s) * v.STEPS_PER_SECOND))
+        return _with_shifts_up_to(mask, most_steps)
+
+    def _can_strike(self, mask: Mask) -> bool:
+        """Tell whether a note-on is possible now, or after a velocity."""
+        notes = v.RANGES[v.Kind.NOTE_ON]
+        return self._memory.state.velocity_bin is None or bool(mask[notes.start : notes.stop].any())
+
+
+def _without(mask: Mask, *kinds: v.Kind) -> Mask:
+    """Forbid some kinds of tokens, unless nothing would be left."""
+    narrowed = mask.copy()
+    for kind in kinds:
+        narrowed[v.RANGES[kind].start : v.RANGES[kind].stop] = False
+    return narrowed if narrowed.any() else mask
+
+
+def _only(mask: Mask, *kinds: v.Kind) -> Mask:
+    """Allow only some kinds of tokens."""
+    return _without(mask, *(kind for kind in v.Kind if kind not in kinds))
+
+
+def _with_shifts_up_to(mask: Mask, most_steps: int) -> Mask:
+    """Forbid longer time-shifts, unless nothing would be left."""
+    narrowed = mask.copy()
+    narrowed[v.TIME_SHIFT + most_steps : v.RANGES[v.Kind.TIME_SHIFT].stop] = False
+    return narrowed if narrowed.any() else mask
 
 
 def _sampling_settings(parameters: Parameters) -> SamplingSettings:

@@ -84,9 +84,7 @@ def test_played_part_of_a_plan_stays(engine: Engine, tiny_model_folder: Path) ->
     memory.hear(TimedEvent(4.0, NoteOn(48, 70)))
 
     heard = [*SCALE, *played, TimedEvent(4.0, NoteOn(48, 70))]
-    np.testing.assert_allclose(
-        memory.logits(), logits_after(tiny_model_folder, heard), atol=1e-4
-    )
+    np.testing.assert_allclose(memory.logits(), logits_after(tiny_model_folder, heard), atol=1e-4)
 
 
 def test_what_was_sent_otherwise_than_planned_is_remembered_as_sent(

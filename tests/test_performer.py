@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daemon.engine import Engine
 from daemon.offline import closed
 from daemon.parameters import LengthUnit, Parameters
-from daemon.performer import FIRST_NOTE_WITHIN_S, Performer
+from daemon.performer import Performer
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import read_performance
 
@@ -79,7 +79,7 @@ def test_turn_begins_at_its_start_and_leaves_nothing_sounding(
     assert planned[0].time_s >= start_s
     assert [event.time_s for event in planned] == sorted(event.time_s for event in planned)
     assert unreleased(planned) == (set(), False)
-    assert note_ons(planned)[0].time_s <= start_s + FIRST_NOTE_WITHIN_S + 0.02
+    assert note_ons(planned)[0].time_s <= start_s + 0.011
 
 
 def test_length_counts_notes(engine: Engine, phrase: list[TimedEvent]) -> None:
@@ -127,7 +127,9 @@ def test_keys_that_the_player_holds_are_left_alone(
 
 
 def test_released_key_may_be_played_again(engine: Engine) -> None:
-    performer = performer_after(engine, [TimedEvent(0.0, NoteOn(pitch, 70)) for pitch in range(128)])
+    performer = performer_after(
+        engine, [TimedEvent(0.0, NoteOn(pitch, 70)) for pitch in range(128)]
+    )
     performer.begin_turn(1.0, frozenset(range(128)), Parameters(), np.random.default_rng(0))
     assert note_ons(performer.plan(1.2, 8)) == []
 
