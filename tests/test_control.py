@@ -105,10 +105,13 @@ def _event(client: EventClient) -> dict[str, Any]:
 
 
 def _event_of(client: EventClient, topic: str) -> dict[str, Any]:
-    while True:
+    heartbeats = 0
+    while heartbeats < PATIENCE_S:
         event = _event(client)
         if event["topic"] == topic:
             return event
+        heartbeats += event["topic"] == "heartbeat"
+    raise AssertionError(f"no event {topic} came")
 
 
 def test_set_changes_the_parameters_and_get_returns_them(
@@ -220,7 +223,8 @@ def test_a_fault_in_one_command_is_logged_and_the_next_is_answered(
     performer.on_state = lambda: result
     assert _ask(server, "state")["error"]["code"] == "internal"
 
-    performer.on_state = lambda: {}["missing"]
+    nothing: dict[str, Result] = {}
+    performer.on_state = lambda: nothing["missing"]
     assert _ask(server, "state")["error"]["code"] == "internal"
 
     performer.on_state = dict
@@ -352,7 +356,7 @@ def test_a_subscriber_that_reads_nothing_is_counted_and_the_others_hear_all(
     deaf.set(zmq.RCVBUF, 4096)
     deaf.subscribe("")
     deaf.connect(server.events_address)
-    assert deaf.poll(PATIENCE_S * 1000)  # a heartbeat: it is connected
+    assert deaf.poll(int(PATIENCE_S * 1000))  # a heartbeat: it is connected
 
     heard = []
     with EventClient(server.events_address) as client:
@@ -408,7 +412,7 @@ def test_events_published_from_many_threads_arrive_whole_and_complete(
     server: ControlServer,
 ) -> None:
     def publish(thread: int) -> None:
-        for number in range(500):
+        for number in range(100):  # all together fewer than may wait for a slow subscriber
             server.publish("note", {"thread": thread, "number": number})
 
     with EventClient(server.events_address) as client:
@@ -416,14 +420,14 @@ def test_events_published_from_many_threads_arrive_whole_and_complete(
         threads = [threading.Thread(target=publish, args=(index,)) for index in range(8)]
         for thread in threads:
             thread.start()
-        events = [_event_of(client, "note") for _ in range(4000)]
+        events = [_event_of(client, "note") for _ in range(800)]
         for thread in threads:
             thread.join()
 
-    assert [event["n"] for event in events] == list(range(1, 4001))
+    assert [event["n"] for event in events] == list(range(1, 801))
     for index in range(8):
         numbers = [event["number"] for event in events if event["thread"] == index]
-        assert numbers == list(range(500))
+        assert numbers == list(range(100))
 
 
 @pytest.mark.parametrize("payload", [{"lead_s": math.inf}, {"ports": {"a", "b"}}])

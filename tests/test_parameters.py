@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,8 @@ def test_every_parameter_has_a_row_a_description_and_a_time_of_effect() -> None:
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.allowed])
 def test_the_limits_themselves_are_allowed_and_what_lies_beyond_is_not(name: str) -> None:
     row = TABLE[name]
+    within: list[Any]
+    beyond: list[Any]
     if row.range.choices:
         within, beyond = row.allowed, ["no such choice"]
     else:
@@ -35,7 +38,7 @@ def test_the_limits_themselves_are_allowed_and_what_lies_beyond_is_not(name: str
         assert lowest is not None
         assert highest is not None
         within = [row.kind(lowest), row.kind(highest)]
-        beyond = [row.kind(lowest) - 1, row.kind(highest) + 1]
+        beyond = [within[0] - 1, within[1] + 1]
 
     assert [row.admit(value) for value in within] == within
     for value in beyond:
