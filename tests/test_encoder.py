@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceivers import vocabulary as v
@@ -46,6 +46,7 @@ def most_at_one_step(events: list[TimedEvent]) -> int:
 
 
 @given(PERFORMANCES)
+@settings(deadline=None)
 def test_what_was_played_comes_back_within_half_a_grid_step(performance: list[TimedEvent]):
     expected = heard(performance)
 
@@ -58,6 +59,7 @@ def test_what_was_played_comes_back_within_half_a_grid_step(performance: list[Ti
 
 
 @given(PERFORMANCES, st.lists(st.integers(1, 50)))
+@settings(deadline=None)
 def test_live_input_gives_the_tokens_of_the_file(
     performance: list[TimedEvent], chunk_sizes: list[int]
 ):
@@ -71,6 +73,7 @@ def test_live_input_gives_the_tokens_of_the_file(
 
 
 @given(PERFORMANCES)
+@settings(deadline=None)
 def test_encoding_what_was_decoded_changes_nothing(performance: list[TimedEvent]):
     tokens = encode(performance)
 

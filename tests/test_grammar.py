@@ -21,6 +21,7 @@ def state_after(*tokens: int) -> ScoreState:
 
 
 @given(PERFORMANCES)
+@settings(deadline=None)
 def test_the_grammar_allows_every_token_that_the_encoder_says(performance: list[TimedEvent]):
     state = ScoreState()
     tokens = encode(performance)
@@ -33,7 +34,7 @@ def test_the_grammar_allows_every_token_that_the_encoder_says(performance: list[
 
 
 @given(st.integers(0, 2**32 - 1), st.sets(st.integers(0, 127), max_size=6))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_what_is_drawn_under_the_mask_never_holds_a_forbidden_token(
     seed: int, untouchable: set[int]
 ):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -23,6 +23,7 @@ SETTINGS = st.builds(
     SETTINGS,
     st.integers(0, 2**32),
 )
+@settings(deadline=None)
 def test_a_forbidden_token_is_never_drawn_and_the_likeliest_always_may_be(
     logits: np.ndarray, allowed: np.ndarray, chosen: SamplingSettings, seed: int
 ):

@@ -1,0 +1,147 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from perceivers import vocabulary as v
+from perceivers.encoder import encode
+from perceivers.events import NoteOff, NoteOn, TimedEvent
+from tests.make_model import TINY, make_model
+from training.batches import IGNORED, BatchSource, collate, sample_of, transpose
+from training.segmentation import Crop
+from training.token_store import Piece, TokenStore, write_index
+
+
+def piece_of(length: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(v.NOTE_ON, v.VOCABULARY_SIZE, length)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TokenStore:
+    """Return three pieces of very different lengths."""
+    pieces = [piece_of(length, seed) for seed, length in enumerate((10, 100, 900))]
+    np.concatenate(pieces).astype("<u2").tofile(tmp_path / "shard-00000.bin")
+    offsets = np.cumsum([0, 10, 100])
+    write_index(
+        tmp_path,
+        [
+            Piece(f"{i}.mid", "train", "", "shard-00000.bin", int(offsets[i]), len(piece), 1, 1.0)
+            for i, piece in enumerate(pieces)
+        ],
+    )
+    return TokenStore(tmp_path, "train")
+
+
+def test_targets_are_the_tokens_that_follow_the_latents():
+    tokens = piece_of(50)
+
+    sample = sample_of(tokens, Crop(5, 20, 30))
+
+    assert (sample.prefix == tokens[5:20]).all()
+    assert (sample.latents == tokens[20:30]).all()
+    assert (sample.targets == tokens[21:31]).all()
+
+
+def test_the_last_token_of_a_piece_has_no_target():
+    tokens = piece_of(50)
+
+    batch = collate([sample_of(tokens, Crop(0, 40, 50))], latents=10)
+
+    assert batch.targets[0, -1] == IGNORED
+    assert batch.loss_tokens == 9
+
+
+@torch.no_grad()
+def test_padding_carries_no_information():
+    """Samples of different lengths in one batch give the logits that each gives alone."""
+    model = make_model()
+    long = sample_of(piece_of(90, 1), Crop(0, 90 - TINY.latents, 90))
+    middle = sample_of(piece_of(60, 2), Crop(10, 60 - TINY.latents, 60))
+    short = sample_of(piece_of(7, 3), Crop(0, 0, 7))
+
+    together = collate([long, middle, short], TINY.latents)
+    logits = model(together.latents, together.prefix, together.prefix_padding)
+
+    for row, sample in enumerate((long, middle, short)):
+        alone = model(torch.from_numpy(sample.latents)[None], torch.from_numpy(sample.prefix)[None])
+        # measured 4e-6 on logits of size 3: another block layout sums in another order
+        torch.testing.assert_close(
+            logits[row, : len(sample.latents)], alone[0], atol=5e-5, rtol=1e-4
+        )
+
+
+@torch.no_grad()
+def test_what_stands_in_the_padding_changes_nothing():
+    model = make_model()
+    samples = [
+        sample_of(piece_of(90, 1), Crop(0, 58, 90)),
+        sample_of(piece_of(40, 2), Crop(0, 8, 40)),
+        sample_of(piece_of(7, 3), Crop(0, 0, 7)),
+    ]
+    batch = collate(samples, TINY.latents)
+    latents, prefix = batch.latents.clone(), batch.prefix.clone()
+
+    latents[2, 7:] = v.NOTE_ON + 3
+    for row, padding in enumerate(batch.prefix_padding.tolist()):
+        prefix[row, :padding] = v.NOTE_ON + 5
+
+    before = model(batch.latents, batch.prefix, batch.prefix_padding)
+    after = model(latents, prefix, batch.prefix_padding)
+    known = batch.targets != IGNORED
+    assert torch.equal(before[known], after[known])
+
+
+def test_the_same_step_gives_the_same_batch_and_another_step_another(store: TokenStore):
+    source = BatchSource(store, context=96, latents=32, seed=1)
+    again = BatchSource(store, context=96, latents=32, seed=1)
+
+    for step in (0, 7):
+        first, second = source.batch(step, range(4)), again.batch(step, range(4))
+        assert torch.equal(first.latents, second.latents)
+        assert torch.equal(first.prefix, second.prefix)
+    other_step, other_seed = source.batch(8, range(4)), BatchSource(store, 96, 32, seed=2)
+    assert not torch.equal(source.batch(7, range(4)).latents, other_step.latents)
+    assert not torch.equal(source.batch(7, range(4)).latents, other_seed.batch(7, range(4)).latents)
+
+
+def test_rows_drawn_by_two_processes_are_the_rows_of_one(store: TokenStore):
+    source = BatchSource(store, context=96, latents=32, seed=1)
+
+    whole = source.batch(3, range(4))
+    halves = [source.batch(3, range(2)), source.batch(3, range(2, 4))]
+
+    assert torch.equal(whole.latents, torch.cat([half.latents for half in halves]))
+    assert torch.equal(whole.targets, torch.cat([half.targets for half in halves]))
+
+
+def test_pieces_are_drawn_in_proportion_to_their_length(store: TokenStore):
+    source = BatchSource(store, context=96, latents=32, seed=1)
+
+    batches = [source.batch(step, range(20)) for step in range(30)]
+
+    shortest = sum(int((batch.latents[:, 10:] == v.PAD).all(1).sum()) for batch in batches)
+    # 10 tokens of 1,010 in 600 draws: six expected, fifteen is beyond three deviations
+    assert shortest < 15
+
+
+@pytest.mark.parametrize("semitones", [-5, -1, 0, 3, 6])
+def test_transposing_moves_notes_and_nothing_else(semitones: int):
+    performance = [TimedEvent(0.0, NoteOn(60, 64)), TimedEvent(1.0, NoteOff(60))]
+    moved = [
+        TimedEvent(0.0, NoteOn(60 + semitones, 64)),
+        TimedEvent(1.0, NoteOff(60 + semitones)),
+    ]
+
+    transposed = transpose(np.array(encode(performance)), semitones)
+
+    assert transposed.tolist() == encode(moved)
+
+
+@pytest.mark.parametrize(("pitches", "asked", "done"), [
+    ((21, 60), -5, 0), ((23, 60), -5, -2), ((60, 107), 6, 1), ((10, 120), 6, 0),
+])  # fmt: skip
+def test_transposing_stays_on_the_keyboard(pitches: tuple[int, ...], asked: int, done: int):
+    tokens = np.array([v.NOTE_ON + pitch for pitch in pitches])
+
+    assert (transpose(tokens, asked) - tokens).tolist() == [done] * len(pitches)
