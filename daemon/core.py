@@ -97,12 +97,10 @@ class Core:
         self._report = report
         brain.start(self._clock.now_s())
         while not self._ended:
-            try:
-                item = self._inbox.get(timeout=self._wait_s())
-            except queue.Empty:
+            with contextlib.suppress(queue.Empty):
+                self._take(self._inbox.get(timeout=self._wait_s()))
+            if self._inbox.empty():  # otherwise the brain's word may be waiting there
                 self._keep_watch()
-            else:
-                self._take(item)
             self._keep_time()
 
     def drain(self) -> None:
@@ -120,7 +118,7 @@ class Core:
         return min(BEAT_S, max(0.0, deadline_s - self._clock.now_s()))
 
     def _keep_watch(self) -> None:
-        """Look after the brain, now that nothing of what it said is waiting."""
+        """Look after the brain."""
         gone = self._brain.check(self._clock.now_s())
         if gone is not None:
             self._brain_gone(gone)

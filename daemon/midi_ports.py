@@ -49,7 +49,7 @@ class InputPort(Protocol):
         """Return a waiting message and the seconds since the one before, or None."""
 
     def is_present(self) -> bool:
-        """Tell whether the port is still there."""
+        """Tell whether the port is still there. Raises PortNotFound when all MIDI is gone."""
 
     def reopen(self) -> bool:
         """Try to open a port that was gone; tell whether it is open now."""
@@ -69,7 +69,7 @@ class OutputPort(Protocol):
         """Send one complete message. Raises SendError."""
 
     def is_present(self) -> bool:
-        """Tell whether the port is still there."""
+        """Tell whether the port is still there. Raises PortNotFound when all MIDI is gone."""
 
     def reopen(self) -> bool:
         """Try to open a port that was gone; tell whether it is open now."""
@@ -111,15 +111,10 @@ def plain_name(name: str) -> str:
     return re.sub(r"\s+\d+:\d+$", "", name)
 
 
-def midi_system_lives(port: InputPort | OutputPort) -> bool:
-    """Tell whether the server behind a port still runs.
-
-    A port of a JACK server that is gone takes messages in silence, and the process crashes when
-    it closes it; the server's own socket is the only sign. Other systems: always true.
-    """
-    uses_jack = isinstance(port, _Port) and port.uses_jack
-    if not uses_jack or not _UNIX_SOCKETS.exists():
-        return True
+def _jack_is_listed() -> bool:
+    """Tell whether the socket of the JACK server is among those that the system lists."""
+    if not _UNIX_SOCKETS.exists():
+        return False
     server = os.environ.get("JACK_DEFAULT_SERVER", "default")
     socket = f"jack_{server}_{os.getuid()}_0"
     return socket in _UNIX_SOCKETS.read_text(encoding="utf-8", errors="replace")
@@ -134,6 +129,8 @@ class _Port:
         self._client = client
         self._wanted = wanted
         self._is_open = False
+        uses_jack = client.get_current_api() == _rtmidi().API_UNIX_JACK
+        self._watches_jack = uses_jack and _jack_is_listed()
         self.name = virtual_name if wanted is None else wanted
         if wanted is None:
             self._open_virtual(virtual_name.rpartition(":")[2])
@@ -144,10 +141,6 @@ class _Port:
                 f"MIDI {self.kind} {wanted!r} not found; available: {available or 'none'}"
             )
 
-    @property
-    def uses_jack(self) -> bool:
-        return bool(self._client.get_current_api() == _rtmidi().API_UNIX_JACK)
-
     def _open_virtual(self, port_name: str) -> None:
         try:
             self._client.open_virtual_port(port_name)
@@ -157,7 +150,13 @@ class _Port:
         self._is_open = True
 
     def is_present(self) -> bool:
+        if self._server_is_gone():
+            raise PortNotFound("the JACK server is gone; start it again")
         return self._wanted is None or self._index() is not None
+
+    def _server_is_gone(self) -> bool:
+        """Tell whether JACK ended; its port then takes messages in silence, and lists itself."""
+        return self._watches_jack and not _jack_is_listed()
 
     def reopen(self) -> bool:
         if self._wanted is None:
@@ -184,7 +183,8 @@ class _Port:
         return None
 
     def close(self) -> None:
-        self._client.delete()
+        if not self._server_is_gone():  # without its server, the library crashes here
+            self._client.delete()
 
 
 class _Input(_Port):

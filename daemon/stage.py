@@ -104,7 +104,7 @@ def run_silencer(footprint: MutableSequence[int], settings: Settings) -> None:
     """Be the process that releases what a killed stage has left sounding, and does no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(PerformerError):
-        output = _output(settings, footprint, LoopGuard(0), lambda report: None)
+        output = _output(settings, footprint, LoopGuard(0), lambda _: None)
         with output:
             time.sleep(_CONNECT_S)  # a patchbay may connect what has appeared
 

@@ -40,7 +40,7 @@ from perceivers.events import TimedEvent
 logger = logging.getLogger(__name__)
 
 SILENT_FOR_S = 3.0
-STARTS_WITHIN_S = 30.0
+STARTS_WITHIN_S = 90.0  # a JACK server whose client was killed lets nobody in for most of a minute
 ENDS_WITHIN_S = 10.0
 RESTARTS = 5
 WITHIN_S = 60.0

@@ -204,7 +204,7 @@ def test_what_is_sent_is_known_to_the_loop_guard(rig: Rig) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_random_turns_stops_and_unplugging_leave_nothing_sounding(seed: int) -> None:
     """Every strike has one release and the player's keys are left alone, on every path."""
-    rng = random.Random(seed)  # noqa: S311 - a test, not a secret
+    rng = random.Random(seed)
     rig = Rig()
     held: frozenset[int] = frozenset()
     held_at: list[tuple[int, frozenset[int]]] = [(0, held)]
