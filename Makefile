@@ -10,6 +10,7 @@ ARGS ?=
 VENV := .venv
 DEV := .venv-dev
 ALSA_VM := build/alsa-vm
+FIGURES := docs/figures
 HAS_NVIDIA := $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi))
 DEV_EXTRAS := [train,dev]
 RUN_EXTRAS := $(if $(HAS_NVIDIA),[cuda],)
@@ -54,8 +55,11 @@ test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small 
 		env E2E_MODEL=build/tiny-model $(DEV)/bin/pytest -m alsa -p no:cacheprovider tests/e2e/test_alsa.py
 
 .PHONY: bench
-bench: $(VENV)/.installed ## time per token against the length of the context (MODEL=models/small)
-	$(VENV)/bin/python daemon/benchmark.py $(MODEL) $(ARGS)
+bench: $(VENV)/.installed | jack-tools ## engine and whole daemon, with JSON and PNG (MODEL=models/small)
+	$(VENV)/bin/python daemon/benchmark.py $(MODEL) --json $(FIGURES)/engine.json \
+		--picture $(FIGURES)/engine.png $(ARGS)
+	tests/tools/with_jack.sh $(VENV)/bin/python -m daemon.live_benchmark --model $(MODEL) \
+		--json $(FIGURES)/live.json --picture $(FIGURES)/live.png
 
 .PHONY: train
 train: $(DEV)/.installed ## train on the starter set, or on ARGS="--midi FOLDER"

@@ -8,8 +8,11 @@ weights and cache rows, at the speed with which this machine reads memory.
 """
 
 import argparse
+import json
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -19,12 +22,36 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 import numpy as np
 
 from daemon.engine import Engine
+from daemon.figures import Curve, Panel, draw_panels, machine
+from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
 
 CONTEXTS = (0, 1024, 4096, 16_384, 32_768)
 CHUNKS = (1, 2, 4, 8, 16, 32, 64)
 STEPS = 200
 PREFILL_RUNS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was measured at one length of context."""
+
+    context: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    floor_ms: float
+    tokens_per_s: dict[int, float]  # by tokens in a run
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was measured of one precision."""
+
+    precision: str
+    provider: str
+    memory_gb_per_s: float
+    rows: list[Row]
 
 
 def step_times_ms(engine: Engine, context: int, steps: int = STEPS) -> list[float]:
@@ -78,24 +105,52 @@ def _random_tokens(engine: Engine, count: int) -> list[int]:
     return tokens
 
 
-def print_report(folder: Path, precision: str) -> None:
-    """Measure one precision and print two tables."""
+def measure(folder: Path, precision: str) -> Report:
+    """Measure one precision at every context that the model has."""
     engine = Engine.open(folder, precision=precision, rewind_tokens=0)
     largest = engine.manifest.architecture.context
-    contexts = sorted({min(context, largest) for context in CONTEXTS})
     bandwidth = read_bandwidth()
-    _print(f"{precision} on {engine.provider}, one thread; memory {bandwidth / 1e9:.1f} GB/s")
-    _print(f"{'context':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'floor ms':>9} {'ratio':>6}")
-    for context in contexts:
+    rows = []
+    for context in sorted({min(context, largest) for context in CONTEXTS}):
         times = quantiles(step_times_ms(engine, context), n=100)
-        floor = 1000 * step_bytes(engine, context) / bandwidth
-        cells = f"{times[49]:8.2f} {times[94]:8.2f} {times[98]:8.2f} {floor:9.2f}"
-        _print(f"{context:>8} {cells} {times[49] / floor:6.2f}")
+        floor_ms = 1000 * step_bytes(engine, context) / bandwidth
+        rates = {chunk: prefill_rate(engine, context, chunk) for chunk in CHUNKS}
+        rows.append(Row(context, times[49], times[94], times[98], floor_ms, rates))
+    return Report(precision, engine.provider, bandwidth / 1e9, rows)
+
+
+def print_report(report: Report) -> None:
+    """Print two tables."""
+    memory = f"memory {report.memory_gb_per_s:.1f} GB/s"
+    _print(f"{report.precision} on {report.provider}, one thread; {memory}")
+    _print(f"{'context':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'floor ms':>9} {'ratio':>6}")
+    for row in report.rows:
+        cells = f"{row.p50_ms:8.2f} {row.p95_ms:8.2f} {row.p99_ms:8.2f} {row.floor_ms:9.2f}"
+        _print(f"{row.context:>8} {cells} {row.p50_ms / row.floor_ms:6.2f}")
     _print("tokens per second by tokens in a run")
     _print(f"{'context':>8} " + " ".join(f"{chunk:>6}" for chunk in CHUNKS))
-    for context in contexts:
-        rates = (prefill_rate(engine, context, chunk) for chunk in CHUNKS)
-        _print(f"{context:>8} " + " ".join(f"{rate:6.0f}" for rate in rates))
+    for row in report.rows:
+        rates = " ".join(f"{rate:6.0f}" for rate in row.tokens_per_s.values())
+        _print(f"{row.context:>8} {rates}")
+
+
+def draw(reports: Sequence[Report], path: Path) -> None:
+    """Draw the time of a token, its floor, and the speed of reading."""
+    steps: dict[str, Curve] = {}
+    rates: dict[str, Curve] = {}
+    for report in reports:
+        contexts = [row.context for row in report.rows]
+        steps[f"{report.precision}, p50"] = (contexts, [row.p50_ms for row in report.rows])
+        steps[f"{report.precision}, floor"] = (contexts, [row.floor_ms for row in report.rows])
+        rates[f"{report.precision}, {CHUNKS[-1]} at once"] = (
+            contexts,
+            [row.tokens_per_s[CHUNKS[-1]] for row in report.rows],
+        )
+    panels = [
+        Panel("time of one token", "tokens of context", "ms", steps, is_x_logarithmic=True),
+        Panel("reading", "tokens of context", "tokens/s", rates, is_x_logarithmic=True),
+    ]
+    draw_panels(path, panels)
 
 
 def _print(line: str) -> None:
@@ -108,13 +163,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("folder", type=Path, help="model folder")
     parser.add_argument("--precision", nargs="+", default=["int8", "fp32"], help="graphs to run")
+    parser.add_argument("--json", type=Path, help="write everything measured here")
+    parser.add_argument("--picture", type=Path, help="draw a PNG here")
     options = parser.parse_args(arguments)
+    reports = []
     try:
         for precision in options.precision:
-            print_report(options.folder, precision)
+            reports.append(measure(options.folder, precision))
+            print_report(reports[-1])
     except PerformerError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    if options.json:
+        with atomic_path(options.json) as partial:
+            content = {"machine": machine(), "reports": [asdict(report) for report in reports]}
+            partial.write_text(json.dumps(content, indent=1) + "\n")
+    if options.picture:
+        draw(reports, options.picture)
     return 0
 
 

@@ -42,7 +42,6 @@ from perceivers.vocabulary import BOS
 NICENESS = 5
 PULSE_S = 0.5
 FEED_CHUNK = 32  # tokens of a backlog fed before the pipe is looked at again
-PLAN_CHUNK = 6  # tokens planned before the pipe is looked at again
 WARM_UP_STEPS = 24
 RECENT_STEPS = 256
 
@@ -166,7 +165,7 @@ class Brain:
         horizon_s = now_s + self._options.lead_s
         if self._turn is None or planned_until_s is None or planned_until_s >= horizon_s:
             return False
-        events = self._performer.plan(horizon_s, PLAN_CHUNK)
+        events = self._performer.plan(horizon_s, most_tokens=1)  # what is ready leaves at once
         if events:
             self._say(Planned(self._turn, tuple(events)))
         if self._performer.planned_until_s is None:

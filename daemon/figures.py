@@ -1,0 +1,54 @@
+"""Pictures of measurements, and the name of the machine that they were made on."""
+
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot
+
+from perceivers.atomic import atomic_path
+
+PYTHON = platform.python_version()
+
+Curve = tuple[Sequence[float], Sequence[float]]  # x and y
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One diagram: named curves over common axes."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: Mapping[str, Curve]
+    is_x_logarithmic: bool = False
+
+
+def machine() -> str:
+    """Return the processor and the system that figures were measured on."""
+    cpu_info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpu_info.read_text()) if cpu_info.exists() else []
+    processor = names[0] if names else platform.processor() or platform.machine()
+    return f"{processor}, {os.cpu_count()} cores, {platform.system()}, Python {PYTHON}"
+
+
+def draw_panels(path: Path, panels: Sequence[Panel]) -> None:
+    """Draw panels side by side to a PNG."""
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(6 * len(panels), 4), squeeze=False)
+    for panel, axis in zip(panels, axes[0], strict=True):
+        for name, (x, y) in panel.curves.items():
+            axis.plot(x, y, marker="o", ms=3, lw=1.2, label=name)
+        if panel.is_x_logarithmic:
+            axis.set_xscale("symlog", base=2, linthresh=64)
+        axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label, ylim=(0, None))
+        axis.grid(alpha=0.3)
+        axis.legend()
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=110, bbox_inches="tight")
+    pyplot.close(figure)
