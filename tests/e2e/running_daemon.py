@@ -17,6 +17,7 @@ import zmq
 
 ROOT = Path(__file__).resolve().parents[2]
 PERFORMER_CHANNEL = 2  # as musicians count: the player's is 1
+SILENCE_S = 0.5
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float) -> None:
@@ -28,16 +29,28 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float) -> No
         time.sleep(0.01)
 
 
+class NoReplyError(AssertionError):
+    """The daemon did not answer a request in time."""
+
+
 class RunningDaemon:
     """A started daemon. `patience` stretches every wait, for slow machines."""
 
-    def __init__(self, folder: Path, model: Path, patience: float = 1.0, **performer: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: Path,
+        patience: float = 1.0,
+        output: str | None = None,
+        **performer: Any,
+    ) -> None:
         self.patience = patience
         self.recordings = folder / "recordings"
         self._log = folder / "daemon.log"
         commands, events = (f"tcp://127.0.0.1:{port}" for port in _free_ports(2))
         settings = {
-            "performer": {"channel": PERFORMER_CHANNEL, "silence_s": 0.5, **performer},
+            "midi": {"output": output},
+            "performer": {"channel": PERFORMER_CHANNEL, "silence_s": SILENCE_S, **performer},
             "engine": {"model": str(model)},
             "control": {"commands": commands, "events": events},
             "recording": {"folder": str(self.recordings)},
@@ -65,26 +78,36 @@ class RunningDaemon:
     def log(self) -> str:
         return self._log.read_text()
 
-    def ask_raw(self, frame: bytes) -> Any:
+    def ask_raw(self, frame: bytes, timeout_s: float = 30.0) -> Any:
         """Send a frame as it is; return the reply."""
         self._socket.send(frame)
-        if not self._socket.poll(int(30_000 * self.patience)):
-            raise AssertionError(f"no reply to {frame!r}; the daemon says:\n{self.log}")
+        return self._reply(timeout_s)
+
+    def _reply(self, timeout_s: float) -> Any:
+        if not self._socket.poll(int(timeout_s * self.patience * 1000)):
+            raise NoReplyError(f"no reply in {timeout_s} s; the daemon says:\n{self.log}")
         return json.loads(self._socket.recv_multipart()[-1])
 
-    def ask(self, command: str, **args: Any) -> Any:
+    def ask(self, command: str, *, within_s: float = 30.0, **args: Any) -> Any:
         """Have a command carried out; return its result."""
         self._requests += 1
         request = {"v": 1, "id": self._requests, "cmd": command, "args": args}
-        reply = self.ask_raw(json.dumps(request).encode())
-        assert reply["id"] == self._requests
+        reply = self.ask_raw(json.dumps(request).encode(), within_s)
+        while reply["id"] != self._requests:  # to an earlier request that nobody waits for
+            reply = self._reply(within_s)
         assert reply["ok"], reply
         return reply["result"]
 
     def state(self) -> str:
-        return str(self.ask("state")["state"])
+        """Return the state; "silent" while nobody answers, as when a process is replaced."""
+        try:
+            return str(self.ask("state", within_s=2.0)["state"])
+        except NoReplyError:
+            return "silent"
 
     def wait_for_state(self, state: str, timeout_s: float = 30.0) -> None:
+        """Return as soon as this is the state."""
+
         def reached() -> bool:
             assert self.process.poll() is None, f"the daemon ended:\n{self.log}"
             return self.state() == state
@@ -109,6 +132,10 @@ class RunningDaemon:
     def brain(self) -> int:
         """Return the process that has the model's runtime loaded."""
         return self._process_with("onnxruntime")
+
+    def stage(self) -> int:
+        """Return the process that has the MIDI library loaded."""
+        return self._process_with("_rtmidi")
 
     def _process_with(self, library: str) -> int:
         (found,) = [
@@ -153,10 +180,10 @@ def _free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def running_daemon(
-    folder: Path, model: Path, patience: float = 1.0, **performer: Any
+    folder: Path, model: Path, patience: float = 1.0, output: str | None = None, **performer: Any
 ) -> Iterator[RunningDaemon]:
     """Start a daemon that listens; what it said is shown when the test fails."""
-    daemon = RunningDaemon(folder, model, patience, **performer)
+    daemon = RunningDaemon(folder, model, patience, output, **performer)
     try:
         daemon.wait_for_state("listening", 60)
         yield daemon

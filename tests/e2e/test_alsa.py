@@ -114,3 +114,32 @@ def test_a_killed_brain_is_released_told_and_replaced(tmp_path: Path, model_fold
         daemon.wait_for_state("listening")
 
     assert_sane(recorder.seen())
+
+
+def test_a_killed_stage_is_replaced_and_what_it_left_is_silenced(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    through = "Midi Through:0"  # a port that outlives the daemon's own
+    with (
+        running_daemon(
+            tmp_path,
+            model_folder,
+            PATIENCE,
+            output="Midi Through",
+            length=600,
+            trigger="command",
+        ) as daemon,
+        Recorder(through, tmp_path / "answer.mid") as recorder,
+        Monitor(through) as monitor,
+    ):
+        daemon.ask("perform")
+        wait_for_notes(monitor, 3)
+        wait_until(lambda: bool(sounding(monitor.seen())), "something sounds", 10 * PATIENCE)
+        os.kill(daemon.stage(), signal.SIGKILL)
+        wait_until(lambda: not sounding(monitor.seen()), "it is silent", 30 * PATIENCE)
+        daemon.wait_for_state("listening")
+        daemon.ask("perform", length=2)
+        wait_for_notes(monitor, 1)
+        daemon.wait_for_state("listening")
+
+    assert_sane(recorder.seen())

@@ -2,15 +2,17 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
+import mido
 import pytest
 
-from perceivers.midi_files import read_performance
 from tests.e2e.jack_programs import PERIOD_S, Player, Recorder
 from tests.e2e.music import Key, opening
 from tests.e2e.running_daemon import (
     PERFORMER_CHANNEL,
+    SILENCE_S,
     RunningDaemon,
     running_daemon,
     wait_until,
@@ -30,13 +32,17 @@ pytestmark = [pytest.mark.jack, pytest.mark.usefixtures("jack_server")]
 
 INPUT, OUTPUT = "Performer In:in", "Performer Out:out"
 YIELD_WITHIN_S = 0.05
+PLANNED_AHEAD_S = 1.0  # more than the lead of the plan
+STAMP_SLACK_S = 0.05  # JACK stamps what arrives when it gets to it; 8 ms too early was seen
 
 
 def performed(recorder: Recorder) -> list[Seen]:
+    """Return all that the Performer has sent."""
     return of_channel(recorder.seen(), PERFORMER_CHANNEL - 1)
 
 
 def played(recorder: Recorder) -> list[Seen]:
+    """Return all that the player has."""
     return of_channel(recorder.seen(), 0)
 
 
@@ -57,6 +63,7 @@ def answer(daemon: RunningDaemon, recorder: Recorder, **parameters: float) -> li
     daemon.ask("perform", **parameters)
     wait_until(lambda: daemon.state() != "performing", "the turn is over", 60)
     daemon.wait_for_state("listening")
+    recorder.wait_for_everything()
     return performed(recorder)[before:]
 
 
@@ -64,16 +71,16 @@ def test_it_answers_a_phrase_after_the_silence(tmp_path: Path, model_folder: Pat
     with (
         running_daemon(tmp_path, model_folder, length=4) as daemon,
         Recorder(OUTPUT) as recorder,
-        Player(opening(6.0), INPUT, "recorder:input"),
+        Player(opening(4.0), INPUT, "recorder:input"),
     ):
         wait_until(lambda: daemon.state() == "performing", "its turn has come", 30)
         daemon.wait_for_state("listening")
 
-    assert len(played(recorder)) == 2 * len(opening(6.0))
+    assert len(played(recorder)) == 2 * len(opening(4.0))
     last_release_s = played(recorder)[-1].time_s
     turn = performed(recorder)
     assert note_ons(turn)
-    assert turn[0].time_s >= last_release_s + 0.5 - 2 * PERIOD_S
+    assert turn[0].time_s >= last_release_s + SILENCE_S - STAMP_SLACK_S
     assert_well_formed(turn)
     assert_notes_alternate(turn)
     assert_silent_at_the_end(turn)
@@ -90,16 +97,20 @@ def test_both_parts_are_recorded_on_tracks_of_their_own(tmp_path: Path, model_fo
         assert daemon.stop() == 0
 
     (file,) = daemon.recordings.rglob("*.mid")
-    events = read_performance(file)
-    assert len([e for e in events if type(e.event).__name__ == "NoteOn"]) == len(
-        note_ons(recorder.seen())
-    )
+    strokes = [
+        sum(message.type == "note_on" and message.velocity > 0 for message in track)
+        for track in mido.MidiFile(file).tracks
+    ]
+    assert [count for count in strokes if count] == [
+        len(note_ons(played(recorder))),
+        len(note_ons(performed(recorder))),
+    ]
 
 
 def test_keys_that_the_player_holds_are_left_alone(tmp_path: Path, model_folder: Path) -> None:
     held = [Key(3.5 + pitch / 1000, pitch, 60.0) for pitch in range(53, 77, 2)]
     with (
-        running_daemon(tmp_path, model_folder, length=6) as daemon,
+        running_daemon(tmp_path, model_folder, trigger="command", length=6) as daemon,
         Recorder(OUTPUT) as recorder,
         Player([*opening(3.0), *held], INPUT, "recorder:input"),
     ):
@@ -107,6 +118,7 @@ def test_keys_that_the_player_holds_are_left_alone(tmp_path: Path, model_folder:
         daemon.ask("perform")
         wait_until(lambda: daemon.state() != "performing", "the turn is over", 60)
         daemon.wait_for_state("capturing")
+        recorder.wait_for_everything()
 
         turn = performed(recorder)
         assert note_ons(turn)
@@ -135,7 +147,7 @@ def test_the_length_can_be_set_while_it_runs(tmp_path: Path, model_folder: Path)
 def test_the_temperature_changes_what_follows(tmp_path: Path, model_folder: Path) -> None:
     with (
         running_daemon(
-            tmp_path, model_folder, trigger="command", length=12, length_unit="notes", seed=5
+            tmp_path, model_folder, trigger="command", length=8, length_unit="notes", seed=5
         ) as daemon,
         Recorder(OUTPUT) as recorder,
     ):
@@ -154,15 +166,16 @@ def test_a_key_of_the_player_makes_it_yield(tmp_path: Path, model_folder: Path) 
     with (
         running_daemon(tmp_path, model_folder, trigger="command", length=60) as daemon,
         Recorder(OUTPUT) as recorder,
-        Player([Key(4.0, 100, 0.1)], INPUT, "recorder:input"),
+        Player([Key(3.0, 100, 0.1)], INPUT, "recorder:input"),
     ):
         daemon.ask("perform")
         wait_until(lambda: len(played(recorder)) == 2, "the key was struck", 30)
         daemon.wait_for_state("capturing")
+        recorder.wait_for_everything()
 
         struck_s = played(recorder)[0].time_s
         turn = performed(recorder)
-        assert [message for message in turn if message.time_s < struck_s]
+        assert sounding([message for message in turn if message.time_s < struck_s])
         assert_silent_at_the_end(turn)
         # One period on the way in, one on the way out.
         assert turn[-1].time_s - struck_s <= YIELD_WITHIN_S + 2 * PERIOD_S
@@ -177,13 +190,12 @@ def test_no_note_begins_after_stop_is_acknowledged(tmp_path: Path, model_folder:
             daemon.ask("perform")
             wait_for_notes(recorder, 4)
             daemon.ask("stop")
-            acknowledged = len(note_ons(performed(recorder)))
-            daemon.wait_for_state("listening")
-            # What left before the reply may still have been on its way through the recorder.
-            on_the_way = len(note_ons(performed(recorder))) - acknowledged
-            assert on_the_way <= 1
-            assert_silent_at_the_end(performed(recorder))
-        assert_notes_alternate(performed(recorder))
+            recorder.wait_for_everything()
+            acknowledged = performed(recorder)
+            time.sleep(PLANNED_AHEAD_S)  # by then whatever had been planned would have sounded
+            assert performed(recorder) == acknowledged
+            assert_notes_alternate(acknowledged)
+            assert_silent_at_the_end(acknowledged)
 
 
 def test_bad_commands_do_not_stop_the_music(tmp_path: Path, model_folder: Path) -> None:
