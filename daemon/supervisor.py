@@ -99,6 +99,7 @@ class Supervisor:
         self._was_ready = False
         self._stopping = False
         self._failure: str | None = None
+        self._told_failure: str | None = None
         self._starts_s: deque[float] = deque(maxlen=RESTARTS)
 
     def run(self) -> int:
@@ -177,6 +178,7 @@ class Supervisor:
                 self._deadline_s = self._now_s() + SILENT_FOR_S
             case Ready(lines):
                 self._was_ready = True
+                self._told_failure = None
                 for line in lines:
                     self._say(line)
             case StageFailed(reason):
@@ -224,7 +226,9 @@ class Supervisor:
 
     def _start_again(self, exit_code: int | None) -> None:
         if self._failure is not None:  # a port is missing, say: it may come back
-            logger.error("%s; trying again", self._failure)
+            if self._failure != self._told_failure:
+                logger.error("%s; trying again until it is there", self._failure)
+            self._told_failure = self._failure
             self._pause()
         elif len(self._starts_s) == RESTARTS and self._now_s() - self._starts_s[0] < WITHIN_S:
             raise StageLostError(
