@@ -6,7 +6,8 @@
 
 A run lives in a folder (--run): started again, it goes on where it stopped, also after a kill.
 With --minutes it may be run again and again: each time it goes on from the state before the last
-decay of the learning rate. On several devices or machines: `accelerate launch training/train.py`.
+decay of the learning rate. On several devices or machines: `accelerate launch training/train.py`
+or `torchrun --nproc-per-node 2 -- training/train.py`.
 """
 
 import argparse
