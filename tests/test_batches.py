@@ -93,20 +93,20 @@ def test_what_stands_in_the_padding_changes_nothing():
 
 
 def test_the_same_step_gives_the_same_batch_and_another_step_another(store: TokenStore):
-    source = BatchSource(store, context=96, latents=32, seed=1)
-    again = BatchSource(store, context=96, latents=32, seed=1)
+    source = BatchSource(store, contexts=[96], latents=32, seed=1)
+    again = BatchSource(store, contexts=[96], latents=32, seed=1)
 
     for step in (0, 7):
         first, second = source.batch(step, range(4)), again.batch(step, range(4))
         assert torch.equal(first.latents, second.latents)
         assert torch.equal(first.prefix, second.prefix)
-    other_step, other_seed = source.batch(8, range(4)), BatchSource(store, 96, 32, seed=2)
+    other_step, other_seed = source.batch(8, range(4)), BatchSource(store, [96], 32, seed=2)
     assert not torch.equal(source.batch(7, range(4)).latents, other_step.latents)
     assert not torch.equal(source.batch(7, range(4)).latents, other_seed.batch(7, range(4)).latents)
 
 
 def test_rows_drawn_by_two_processes_are_the_rows_of_one(store: TokenStore):
-    source = BatchSource(store, context=96, latents=32, seed=1)
+    source = BatchSource(store, contexts=[96], latents=32, seed=1)
 
     whole = source.batch(3, range(4))
     halves = [source.batch(3, range(2)), source.batch(3, range(2, 4))]
@@ -116,7 +116,7 @@ def test_rows_drawn_by_two_processes_are_the_rows_of_one(store: TokenStore):
 
 
 def test_pieces_are_drawn_in_proportion_to_their_length(store: TokenStore):
-    source = BatchSource(store, context=96, latents=32, seed=1)
+    source = BatchSource(store, contexts=[96], latents=32, seed=1)
 
     batches = [source.batch(step, range(20)) for step in range(30)]
 
@@ -145,3 +145,15 @@ def test_transposing_stays_on_the_keyboard(pitches: tuple[int, ...], asked: int,
     tokens = np.array([v.NOTE_ON + pitch for pitch in pitches])
 
     assert (transpose(tokens, asked) - tokens).tolist() == [done] * len(pitches)
+
+
+def test_steps_take_several_contexts_in_turn(store: TokenStore) -> None:
+    source = BatchSource(store, contexts=[40, 96], latents=32, seed=1)
+
+    longest = [
+        max(source.batch(step, range(8)).prefix.shape[1] for step in range(first, 12, 2))
+        for first in (0, 1)
+    ]
+
+    assert longest[0] == 40 - 32
+    assert longest[0] < longest[1] <= 96 - 32

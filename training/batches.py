@@ -84,11 +84,14 @@ def transpose(tokens: Ids, semitones: int) -> Ids:
 
 
 class BatchSource:
-    """Draws training batches: a piece in proportion to its length, a crop, a transposition."""
+    """Draws training batches: a piece in proportion to its length, a crop, a transposition.
 
-    def __init__(self, store: TokenStore, context: int, latents: int, seed: int) -> None:
+    The steps take the `contexts` in turn: long crops cost more, and need not be all.
+    """
+
+    def __init__(self, store: TokenStore, contexts: Sequence[int], latents: int, seed: int) -> None:
         self._store = store
-        self._context = context
+        self._contexts = tuple(contexts)
         self._latents = latents
         self._seed = seed
         self._cumulative = np.cumsum(store.lengths)
@@ -101,7 +104,8 @@ class BatchSource:
         rng = np.random.default_rng((self._seed, step, row))
         position = rng.integers(self._cumulative[-1])
         tokens = self._store.tokens(int(np.searchsorted(self._cumulative, position, side="right")))
-        crop = effective_crop(len(tokens), self._context, self._latents, rng)
+        context = self._contexts[step % len(self._contexts)]
+        crop = effective_crop(len(tokens), context, self._latents, rng)
         window = tokens[crop.start : crop.end + 1].astype(np.int64)
         semitones = int(rng.integers(TRANSPOSITIONS[0], TRANSPOSITIONS[1] + 1))
         local = Crop(0, crop.latents_start - crop.start, crop.end - crop.start)

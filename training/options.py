@@ -17,7 +17,7 @@ class TrainingOptions:
     steps: int | None
     init: Path | None
     preset: str | None
-    context: int | None
+    context: list[int] | None  # of the crops, taken in turn
     batch: int
     micro_batch: int
     rate: float
@@ -39,7 +39,7 @@ class TrainingOptions:
         rules = (
             ("minutes", self.minutes is None or self.minutes > 0, "must be above 0"),
             ("steps", self.steps is None or self.steps > 0, "must be above 0"),
-            ("context", self.context is None or self.context > 0, "must be above 0"),
+            ("context", all(length > 0 for length in self.context or []), "must be above 0"),
             ("batch", self.batch > 0, "must be above 0"),
             (
                 "batch",

@@ -48,7 +48,12 @@ def parse(arguments: list[str] | None = None) -> TrainingOptions:
     model.add_argument(
         "--preset", choices=sorted(PRESETS), help="size of a new model (default: small)"
     )
-    model.add_argument("--context", type=int, help="context of the crops (default: the model's)")
+    model.add_argument(
+        "--context",
+        type=int,
+        nargs="+",
+        help="context of the crops; several are taken in turn (default: the model's)",
+    )
     model.add_argument("--batch", type=int, default=4, help="crops per step, over all devices")
     model.add_argument("--micro-batch", type=int, default=4, help="crops at once on a device")
     model.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")

@@ -76,8 +76,8 @@ class Trainer:
             if not len(store):
                 raise PerformerError(f"{folder}: no piece of the split '{split}'")
         whole, latents = self.architecture.context, self.architecture.latents
-        context = min(self.options.context or whole, whole)
-        self.source = BatchSource(train, context, latents, self.options.seed)
+        contexts = [min(context, whole) for context in self.options.context or [whole]]
+        self.source = BatchSource(train, contexts, latents, self.options.seed)
         self.validation = fixed_batches(validation, whole, latents, self.options.micro_batch)
 
     # --- the loop ---
