@@ -58,4 +58,6 @@ class TrainingOptions:
         return [(name, rule) for name, is_met, rule in rules if not is_met]
 
     def _shown(self, name: str) -> str:
-        return f"--{name.replace('_', '-')} {getattr(self, name)}"
+        value = getattr(self, name)
+        words = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        return f"--{name.replace('_', '-')} {words}"
