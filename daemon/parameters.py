@@ -81,7 +81,7 @@ class Parameters:
         15.0,
         "s or notes",
         "how long an answer is",
-        applies=Applies.NEXT_TURN,
+        applies=Applies.NEXT_TOKEN,
         minimum=1.0,
         maximum=3600.0,
     )
@@ -89,7 +89,7 @@ class Parameters:
         LengthUnit.SECONDS.value,
         "",
         "what length counts",
-        applies=Applies.NEXT_TURN,
+        applies=Applies.NEXT_TOKEN,
         choices=tuple(LengthUnit),
     )
     trigger: str = _parameter(

@@ -72,13 +72,6 @@ class TimingSettings:
         minimum=1.0,
         maximum=5000.0,
     )
-    coalesce_ms: float = setting(
-        20.0,
-        "ms",
-        "what is played within this time goes to the model in one step",
-        minimum=0.0,
-        maximum=1000.0,
-    )
 
 
 @dataclass(frozen=True, slots=True)

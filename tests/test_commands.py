@@ -1,6 +1,7 @@
 """Requests as bytes: what is understood, and how everything else is refused."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 from daemon.commands import (
     COMMANDS,
     MAX_REQUEST_BYTES,
+    Arguments,
     Code,
     CommandError,
     Request,
     parse_request,
 )
-from daemon.parameters import TABLE, Parameters, as_json
+from daemon.parameters import APPLIES, TABLE, Parameters, as_json
 from daemon.replies import changed, chosen, encode_error, encode_event, encode_result, schema
 
 
@@ -225,3 +227,30 @@ def test_an_event_cannot_overwrite_its_own_head() -> None:
 
     assert event == {"v": 1, "topic": "note", "n": 3, "time_s": 1.5, "pitch": 60}
     assert list(event)[:4] == ["v", "topic", "n", "time_s"]
+
+
+def test_the_documentation_has_every_command_parameter_and_code_as_the_tables_have_it() -> None:
+    text = (Path(__file__).resolve().parents[1] / "docs" / "control.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    takes = {
+        Arguments.NONE: "none",
+        Arguments.NAMES: '`{"names": […]}`',
+        Arguments.SETTINGS: "parameters",
+        Arguments.TURN: "parameters",
+    }
+
+    for command in COMMANDS.values():
+        assert f"| `{command.name}` | {takes[command.arguments]} | {command.description} |" in rows
+    for name, row in TABLE.items():
+        told = (
+            f"`{name}`",
+            json.dumps(row.default),
+            row.allowed_text,
+            row.range.unit,
+            APPLIES[name].value,
+            row.range.description,
+        )
+        assert f"| {' | '.join(told)} |" in rows
+    for code in Code:
+        assert any(row.startswith(f"| `{code.value}` |") for row in rows)
+    assert f"{MAX_REQUEST_BYTES:,} bytes" in text

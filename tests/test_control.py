@@ -51,10 +51,12 @@ def sockets() -> Iterator[Callable[[int], zmq.Socket[bytes]]]:
 
     def make(kind: int) -> zmq.Socket[bytes]:
         made.append(context.socket(kind))
+        made[-1].set(zmq.RCVTIMEO, int(PATIENCE_S * 1000))
         return made[-1]
 
     yield make
     for each in made:
+        each.disable_monitor()
         each.close(linger=0)
     context.term()
 
@@ -277,13 +279,14 @@ def test_a_frame_of_10_mb_cuts_its_sender_off_and_nobody_else(
 
         sender.send(b"x" * 10_000_000)
 
-        assert monitor.poll(int(PATIENCE_S * 1000))  # cut off
+        cut_off = monitor.poll(int(PATIENCE_S * 1000))
+        monitor.close()
+
+        assert cut_off
         assert _asked(bystander, "state")["ok"] is True
         after = _counts(server)
         assert after["requests"] == before["requests"] + 2  # the two of this test; the frame: never
         assert after["disconnected"] > before["disconnected"]
-        sender.disable_monitor()
-        monitor.close()
 
 
 def test_random_bytes_on_the_port_harm_nothing(
@@ -398,6 +401,18 @@ def test_a_heartbeat_tells_that_the_daemon_lives(server: ControlServer) -> None:
 
     assert second["n"] == first["n"] + 1
     assert second["uptime_s"] > first["uptime_s"]
+
+
+def test_an_event_does_not_wait_for_the_heartbeat(server: ControlServer) -> None:
+    topics = []
+    with EventClient(server.events_address) as client:
+        _listen(client, server)
+        for _ in range(20):
+            server.publish("note", {})
+            while (topic := _event(client)["topic"]) != "note":
+                topics.append(topic)
+
+    assert topics.count("heartbeat") < 10  # one for each event, if they went out together
 
 
 def test_a_change_of_parameters_is_told_to_all(server: ControlServer) -> None:

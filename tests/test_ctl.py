@@ -57,7 +57,7 @@ def test_set_changes_parameters_and_shows_them(run: Run, performer: FakePerforme
     assert [line.split() for line in out.splitlines()] == [
         ["temperature", "0.9", "next", "token"],
         ["seed", "7", "next", "turn"],
-        ["length_unit", '"notes"', "next", "turn"],
+        ["length_unit", '"notes"', "next", "token"],
     ]
 
 
