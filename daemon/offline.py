@@ -60,10 +60,10 @@ def continue_file(options: OfflineOptions) -> int:
     elapsed_s = time.monotonic() - started_s
     _write(options, heard, planned)
     notes = sum(isinstance(event.event, NoteOn) for event in planned)
-    print(
+    sys.stdout.write(
         f"{options.out}: {notes} notes, {planned[-1].time_s - heard[-1].time_s:.1f} s of music "
         f"in {elapsed_s:.1f} s (seed {seed}, {engine.precision} on {engine.provider})\n"
-        f"{options.out.with_suffix('.png')}: the piano roll"
+        f"{options.out.with_suffix('.png')}: the piano roll\n"
     )
     return 0
 

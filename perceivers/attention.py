@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from torch.nn.attention.bias import causal_lower_right
 
 
 def rotary_angles(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
@@ -95,6 +94,9 @@ def _lower_right_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if q.device.type == "cpu":
         output: Tensor = _MergedAttention.apply(q, k, v)  # type: ignore[no-untyped-call]
         return output
+    # Here, because it takes seconds to load, and only GPUs need it.
+    from torch.nn.attention.bias import causal_lower_right  # noqa: PLC0415
+
     mask = causal_lower_right(queries, keys)
     attended: Tensor = scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return attended
@@ -111,7 +113,7 @@ class _MergedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
         split = k.shape[-2] - q.shape[-2]
         far, far_lse = attend(q, k[..., :split, :], v[..., :split, :], 0.0, False)
         near, near_lse = attend(q, k[..., split:, :], v[..., split:, :], 0.0, True)
@@ -125,7 +127,9 @@ class _MergedAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q, k, v, output, lse = ctx.saved_tensors
-        attend_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+        attend_backward = (
+            torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward  # noqa: SLF001
+        )
         split = k.shape[-2] - q.shape[-2]
         gradient = gradients[0].to(q.dtype)
         parts = [

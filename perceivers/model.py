@@ -6,6 +6,7 @@ step, E model width, V vocabulary.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,24 @@ from perceivers.cache import Cache, KeyValue
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 Angles = tuple[Tensor, Tensor]
+
+
+class Context(NamedTuple):
+    """What the cross-attentions look back on."""
+
+    tokens: Tensor  # (B, S)
+    normed_table: Tensor  # (V, E): the normalised embedding of the whole vocabulary
+    angles: Angles  # of every position
+    padding: Tensor | None  # (B,): masked tokens at the left; None where there are none
+
+    def seen_by(self, queries: int, window: int) -> "Context":
+        """Return the part that the last `queries` positions reach with a window."""
+        skipped = max(0, self.tokens.shape[1] - (queries + window - 1))
+        padding = None if self.padding is None else (self.padding - skipped).clamp(min=0)
+        if padding is not None and not bool(padding.any()):
+            padding = None
+        angles = (self.angles[0][skipped:], self.angles[1][skipped:])
+        return Context(self.tokens[:, skipped:], self.normed_table, angles, padding)
 
 
 class FeedForward(nn.Module):
@@ -161,15 +180,17 @@ class PerceiverS(nn.Module):
         prefix: (B, P) tokens before the latents, seen by the cross-attentions only; a shorter one
         is padded at its left by `prefix_padding` (B,) tokens, which are masked.
         """
-        context = latents if prefix is None else torch.cat((prefix, latents), dim=1)
-        angles = self._angles(torch.arange(context.shape[1], device=context.device))
+        tokens = latents if prefix is None else torch.cat((prefix, latents), dim=1)
+        angles = self._angles(torch.arange(tokens.shape[1], device=tokens.device))
+        context = Context(tokens, self.context_norm(self.embedding.weight), angles, prefix_padding)
         latent_angles = (angles[0][-latents.shape[1] :], angles[1][-latents.shape[1] :])
-        normed_table = self.context_norm(self.embedding.weight)
         x = self.embedding(latents)
         for cross, window in zip(
             self._cross_attentions, self.architecture.cross_windows, strict=True
         ):
-            x = self._cross(cross, window, x, context, normed_table, angles, prefix_padding)
+            seen = context.seen_by(x.shape[1], window)
+            memory = cross.keys_values(seen.tokens, seen.normed_table, seen.angles)
+            x = cross(x, memory, latent_angles, _attend_context(seen, window))
         for layer, window in zip(self._self_attentions, self.architecture.windows, strict=True):
             q, memory = layer.queries_keys_values(x, latent_angles)
             x = layer.finish(x, blockwise_attention(q, *memory, window))
@@ -201,40 +222,18 @@ class PerceiverS(nn.Module):
         position = cache.position + tokens.shape[1]
         return self._logits(x), Cache(position, tuple(crosses), tuple(layers))
 
-    def _cross(
-        self,
-        cross: CrossAttention,
-        window: int,
-        x: Tensor,
-        context: Tensor,
-        normed_table: Tensor,
-        angles: Angles,
-        padding: Tensor | None,
-    ) -> Tensor:
-        """Apply one scale to latents x; only the tokens that its window reaches are looked up."""
-        reach = min(context.shape[1], x.shape[1] + window - 1)
-        skipped = context.shape[1] - reach
-        near_angles = (angles[0][skipped:], angles[1][skipped:])
-        near_padding = None if padding is None else (padding - skipped).clamp(min=0)
-        if near_padding is not None and not bool(near_padding.any()):
-            near_padding = None
-        memory = cross.keys_values(context[:, skipped:], normed_table, near_angles)
-        latent_angles = (angles[0][-x.shape[1] :], angles[1][-x.shape[1] :])
-
-        def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            if context.shape[1] <= window:
-                return prefix_attention(q, k, v, near_padding)
-            return blockwise_attention(q, k, v, window, near_padding)
-
-        y: Tensor = cross(x, memory, latent_angles, attend)
-        return y
-
     def _angles(self, positions: Tensor) -> Angles:
         return rotary_angles(positions, self.architecture.head_dim, self.architecture.rope_base)
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.final_norm(x))
         return logits
+
+
+def _attend_context(context: Context, window: int) -> Attend:
+    if context.tokens.shape[1] <= window:
+        return lambda q, k, v: prefix_attention(q, k, v, context.padding)
+    return lambda q, k, v: blockwise_attention(q, k, v, window, context.padding)
 
 
 def _dense(window: int) -> Attend:

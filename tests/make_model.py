@@ -10,6 +10,8 @@ from perceivers.architecture import Architecture
 from perceivers.checkpoint import Checkpoint, save_checkpoint
 from perceivers.model import PerceiverS
 
+torch.set_num_threads(1)  # models this small only wait for each other on more
+
 TINY = Architecture(
     dim=64,
     heads=2,
