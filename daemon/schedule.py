@@ -134,12 +134,15 @@ class Schedule:
         if isinstance(event, NoteOn):
             return self._strike(event, message, now_ns)
         if isinstance(event, NoteOff):
-            return message if self._may_release(event) else None
+            return self._let_go(event, message)
         if event.down == (self._pedal_channel is not None):
             self.counts["unmatched"] += 1
             return None
-        self._pedal_channel = message.channel if event.down else None
-        return message
+        if event.down:
+            self._pedal_channel = message.channel
+            return message
+        went_down_on, self._pedal_channel = self._pedal_channel, None
+        return replace(message, channel=went_down_on)
 
     def _strike(
         self, event: NoteOn, message: ScheduledMessage, now_ns: int
@@ -157,13 +160,13 @@ class Schedule:
         self._channel_of[event.pitch] = message.channel
         return message
 
-    def _may_release(self, event: NoteOff) -> bool:
+    def _let_go(self, event: NoteOff, message: ScheduledMessage) -> ScheduledMessage | None:
+        """Release on the channel on which the note was struck, whatever was planned since."""
         if event.pitch not in self._channel_of:
             self.counts["unmatched"] += 1
-            return False
+            return None
         if event.pitch in self._held:
             self._owed.add(event.pitch)
-            return False
+            return None
         self._owed.discard(event.pitch)
-        del self._channel_of[event.pitch]
-        return True
+        return replace(message, channel=self._channel_of.pop(event.pitch))

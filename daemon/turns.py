@@ -11,7 +11,7 @@ from typing import Any
 
 from daemon import turn_messages as t
 from daemon.messages import BeginTurn, EndTurn, Hear, PlanComplete, Planned, Recall, Steer
-from daemon.parameters import Parameters, Trigger
+from daemon.parameters import APPLIES, Applies, Parameters, Trigger
 from daemon.turn_messages import Action, Input, Part, State
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
 
@@ -198,7 +198,9 @@ class Turns:
     def _adjust(self, adjust: t.Adjust) -> list[Action]:
         before, after = asdict(self.parameters), asdict(adjust.parameters)
         changes: dict[str, Any] = {
-            name: value for name, value in after.items() if value != before[name]
+            name: value
+            for name, value in after.items()
+            if value != before[name] and APPLIES[name] is not Applies.NEXT_TURN
         }
         self.parameters = adjust.parameters
         actions = self._settle("parameters")

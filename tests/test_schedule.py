@@ -93,6 +93,21 @@ def test_a_key_struck_again_is_released_first_on_the_channel_on_which_it_sounds(
     assert (second.event, second.channel) == (NoteOn(60, 70), 4)
 
 
+def test_what_was_struck_on_a_channel_is_released_on_it_whatever_is_planned_since() -> None:
+    schedule = Schedule(LATE_AFTER_NS)
+    schedule.add(0, NoteOn(60, 64), 0)
+    schedule.add(0, Pedal(down=True), 0)
+    schedule.add(10, NoteOff(60), 1)
+    schedule.add(10, Pedal(down=False), 1)
+
+    channels = []
+    while (message := schedule.take(10)) is not None:
+        channels.append(message.channel)
+
+    assert channels == [0, 0, 0, 0]
+    assert schedule.is_at_rest
+
+
 def test_release_forgets_the_plan_and_lets_go_of_notes_and_pedal() -> None:
     schedule = Schedule(LATE_AFTER_NS)
     schedule.add(0, Pedal(True), 0)

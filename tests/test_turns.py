@@ -343,6 +343,16 @@ def test_parameters_changed_in_a_turn_steer_it_and_keep_what_is_the_turns_own() 
     assert told(actions) == [Steer(replace(PARAMETERS, seed=7, temperature=0.5))]
 
 
+def test_what_applies_to_the_next_turn_leaves_the_present_one_as_it_is() -> None:
+    turns = listening()
+    turns.handle(t.Perform(), 1.0)
+
+    actions = turns.handle(t.Adjust(replace(PARAMETERS, channel=5, seed=3)), 1.5)
+
+    assert told(actions) == []
+    assert turns.parameters.channel == 5
+
+
 def test_after_shutdown_nothing_is_done() -> None:
     turns = performing()
     assert t.Release() in turns.handle(t.Shutdown(), 11.0)
