@@ -13,6 +13,7 @@ from perceivers.events import NoteOff, NoteOn, TimedEvent
 from perceivers.midi_files import Track, write_performance
 from tests.make_model import TINY, make_checkpoint, make_model
 from training.evaluate import (
+    BlockSampling,
     Scores,
     block_ends,
     by_context,
@@ -20,6 +21,7 @@ from training.evaluate import (
     main,
     notes_in,
     piece_scores,
+    score,
     seconds_in,
     summary,
 )
@@ -54,7 +56,7 @@ def test_scores_are_those_of_one_full_forward_pass():
     tokens = np.array(encode(music(12)))[: TINY.latents + 1]
     model = make_model()
 
-    scores = np.concatenate(list(piece_scores(model, tokens, CPU)))
+    scores = np.concatenate(list(piece_scores(model, tokens, CPU, BlockSampling())))
 
     logits = model(torch.from_numpy(tokens[:-1])[None])[0]
     expected = cross_entropy(logits, torch.from_numpy(tokens[1:]), reduction="none")
@@ -70,7 +72,7 @@ def test_each_score_is_that_of_the_token_at_its_place():
             torch.nn.init.zeros_(parameter)  # logits then depend on the present token alone
     tokens = np.array(encode(music(90)))
 
-    scores = np.concatenate(list(piece_scores(model, tokens, CPU)))
+    scores = np.concatenate(list(piece_scores(model, tokens, CPU, BlockSampling())))
 
     logits = model(torch.from_numpy(tokens[:-1])[:, None])[:, 0]
     expected = cross_entropy(logits, torch.from_numpy(tokens[1:]), reduction="none")
@@ -168,3 +170,16 @@ def test_a_limit_takes_whole_pieces_in_a_fixed_order_and_cuts_the_last():
     assert len({int(piece[0]) for piece in chosen}) == 3
     again = chosen_pieces(Pieces(), 250)  # type: ignore[arg-type]
     assert all((a == b).all() for a, b in zip(chosen, again, strict=True))
+
+
+def test_a_sample_of_blocks_scores_what_the_whole_scores_there():
+    model = make_model()
+    piece = np.array(encode(music(100)))
+    whole = score(model, [piece], CPU)[0].nats
+
+    (sampled,) = score(model, [piece], CPU, every=3)
+
+    taken = ~np.isnan(sampled.nats)
+    assert 0 < taken.sum() < len(whole) / 2
+    np.testing.assert_allclose(sampled.nats[taken], whole[taken])
+    assert summary([sampled])["tokens"] == taken.sum()

@@ -49,8 +49,8 @@ RESAMPLES = 1000
 class Scores:
     """What the tokens of one piece cost: entry t is the token at position t + 1."""
 
-    nats: Floats
-    notes: int
+    nats: Floats  # NaN where a token was not scored
+    notes: int  # among the scored tokens
     seconds: float
 
 
@@ -65,12 +65,30 @@ def block_ends(length: int, latents: int) -> list[int]:
     return [*range(latents, last, latents // 2), last]
 
 
+@dataclass(frozen=True, slots=True)
+class BlockSampling:
+    """Which blocks of a piece are scored: every k-th, beginning somewhere else in each piece."""
+
+    every: int = 1
+    offset: int = 0
+
+    def takes(self, block: int) -> bool:
+        """Tell whether a block is scored."""
+        return (block + self.offset) % self.every == 0
+
+
 @torch.no_grad()
-def piece_scores(model: PerceiverS, tokens: Ids, device: torch.device) -> Iterator[Floats]:
-    """Yield the nats of the tokens of a piece, block by block, in order."""
+def piece_scores(
+    model: PerceiverS, tokens: Ids, device: torch.device, sampling: BlockSampling
+) -> Iterator[Floats]:
+    """Yield the nats of the tokens of a piece in order; NaN in a block that is left out."""
     latents, context = model.architecture.latents, model.architecture.context
     scored = 0
-    for end in block_ends(len(tokens), latents):
+    for number, end in enumerate(block_ends(len(tokens), latents)):
+        if not sampling.takes(number):
+            yield np.full(end - scored, np.nan)
+            scored = end
+            continue
         batch = collate([sample_of(tokens, crop_ending_at(end, context, latents))], latents)
         logits = model(*(part.to(device) for part in (batch.latents, batch.prefix)))
         nats = cross_entropy(
@@ -94,17 +112,25 @@ def chosen_pieces(store: TokenStore, limit: int | None) -> list[Ids]:
     return pieces
 
 
-def score(model: PerceiverS, pieces: Sequence[Ids], device: torch.device) -> list[Scores]:
-    """Score pieces one after the other, with a progress bar."""
+def score(
+    model: PerceiverS, pieces: Sequence[Ids], device: torch.device, every: int = 1
+) -> list[Scores]:
+    """Score every k-th block of each piece, with a progress bar.
+
+    Pieces of which no block is chosen are left out.
+    """
     total = sum(len(piece) - 1 for piece in pieces)
     scores = []
     with tqdm(total=total, unit="token", desc="scoring", unit_scale=True, mininterval=1) as bar:
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
             blocks = []
-            for block in piece_scores(model, piece, device):
+            for block in piece_scores(model, piece, device, BlockSampling(every, number % every)):
                 blocks.append(block)
                 bar.update(len(block))
-            scores.append(Scores(np.concatenate(blocks), notes_in(piece), seconds_in(piece)))
+            nats = np.concatenate(blocks)
+            scored = piece[1:][~np.isnan(nats)]
+            if len(scored):
+                scores.append(Scores(nats, notes_in(scored), seconds_in(scored)))
     return scores
 
 
@@ -121,8 +147,8 @@ def seconds_in(tokens: Ids) -> float:
 
 def summary(scores: Sequence[Scores]) -> dict[str, Any]:
     """Return the figures as JSON values."""
-    nats = np.array([found.nats.sum() for found in scores])
-    tokens = np.array([len(found.nats) for found in scores])
+    nats = np.array([np.nansum(found.nats) for found in scores])
+    tokens = np.array([np.count_nonzero(~np.isnan(found.nats)) for found in scores])
     notes = np.array([found.notes for found in scores])
     seconds = np.array([found.seconds for found in scores])
     return {
@@ -153,7 +179,8 @@ def by_context(scores: Iterable[Scores]) -> dict[str, dict[str, float | int | No
     for low, high in BUCKETS:
         # entry t has t + 1 tokens before it
         parts = [nats[max(low - 1, 0) : None if high is None else high - 1] for nats in all_nats]
-        bucket = np.concatenate(parts)
+        together = np.concatenate(parts)
+        bucket = together[~np.isnan(together)]
         name = f"{low}+" if high is None else f"{low}-{high}"
         mean = float(bucket.mean()) if len(bucket) else None
         result[name] = {"nats_per_token": mean, "tokens": len(bucket)}
@@ -178,13 +205,14 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
             raise PerformerError(f"no piece in split '{options.split}'{chosen}")
         pieces = chosen_pieces(store, options.limit_tokens)
     with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
-        figures = summary(score(model, pieces, device))
+        figures = summary(score(model, pieces, device, options.every))
     asked = {
         "model": str(path),
         "steps_trained": checkpoint.progress.get("step"),
         "split": options.split,
         "datasets": datasets or "all",
         "limit_tokens": options.limit_tokens,
+        "every_block": options.every,
         "precision": options.precision,
         "vocabulary": v.fingerprint(),
     }
@@ -218,12 +246,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", choices=SPLITS, default="validation")
     parser.add_argument("--datasets", default="", help="only these: asap,maestro_extra")
     parser.add_argument("--limit-tokens", type=int, help="score about so many tokens, not all")
+    parser.add_argument(
+        "--every", type=int, default=1, help="score every k-th block of each piece only"
+    )
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     options = parser.parse_args(arguments)
     if options.limit_tokens is not None and options.limit_tokens < 2:
         parser.error(f"--limit-tokens {options.limit_tokens} must be at least 2")
+    if options.every < 1:
+        parser.error(f"--every {options.every} must be at least 1")
     return options
 
 
