@@ -135,14 +135,14 @@ class Schedule:
             return self._strike(event, message, now_ns)
         if isinstance(event, NoteOff):
             return self._let_go(event, message)
-        if event.down == (self._pedal_channel is not None):
-            self.counts["unmatched"] += 1
-            return None
-        if event.down:
+        if event.down and self._pedal_channel is None:
             self._pedal_channel = message.channel
             return message
-        went_down_on, self._pedal_channel = self._pedal_channel, None
-        return replace(message, channel=went_down_on)
+        if not event.down and self._pedal_channel is not None:
+            went_down_on, self._pedal_channel = self._pedal_channel, None
+            return replace(message, channel=went_down_on)
+        self.counts["unmatched"] += 1
+        return None
 
     def _strike(
         self, event: NoteOn, message: ScheduledMessage, now_ns: int
