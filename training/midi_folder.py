@@ -57,7 +57,8 @@ def _files_of_manifest(manifest: Path) -> list[MidiFile]:
 def _files_of_tree(root: Path) -> list[MidiFile]:
     found = (path for path in root.rglob("*") if path.suffix.lower() in (".mid", ".midi"))
     names = sorted(str(path.relative_to(root)) for path in found if path.is_file())
-    return [MidiFile(name, "", root.name, Source.UNKNOWN) for name in names]
+    # What nobody describes counts as played on keys, which is how the daemon tags live playing.
+    return [MidiFile(name, "", root.name, Source.DISKLAVIER) for name in names]
 
 
 def _source_of(capture: str) -> Source:
