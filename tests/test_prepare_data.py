@@ -59,7 +59,7 @@ def test_the_store_holds_what_the_files_say(midi: Path, tmp_path: Path):
         for i, piece in enumerate(store.pieces)
     }
     assert len(found) == 19
-    assert found["a/piece3.mid"] == encode(melody(3))
+    assert found["a/piece3.mid"] == encode(melody(3), v.Source.DISKLAVIER)
     assert found["late.mid"] == encode(melody(99)), "the silence before the music is left out"
     piece = next(p for store in stores for p in store.pieces if p.path == "late.mid")
     assert piece.notes == 30
@@ -156,7 +156,7 @@ def test_a_changed_file_is_encoded_again(midi: Path, tmp_path: Path):
     tokens = [
         s.tokens(i) for s in stores for i, p in enumerate(s.pieces) if p.path == "a/piece0.mid"
     ]
-    assert tokens[0].tolist() == encode(melody(77))
+    assert tokens[0].tolist() == encode(melody(77), v.Source.DISKLAVIER)
     assert len(decode(tokens[0].tolist())) == 60
 
 
