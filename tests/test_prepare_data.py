@@ -60,7 +60,9 @@ def test_the_store_holds_what_the_files_say(midi: Path, tmp_path: Path):
     }
     assert len(found) == 19
     assert found["a/piece3.mid"] == encode(melody(3), v.Source.DISKLAVIER)
-    assert found["late.mid"] == encode(melody(99)), "the silence before the music is left out"
+    assert found["late.mid"] == encode(melody(99), v.Source.DISKLAVIER), (
+        "the silence before the music is left out"
+    )
     piece = next(p for store in stores for p in store.pieces if p.path == "late.mid")
     assert piece.notes == 30
     assert piece.seconds == pytest.approx(29 * 0.25 + 0.2, abs=0.01)
