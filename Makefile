@@ -52,7 +52,8 @@ test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small 
 	tests/tools/alsa_vm.sh build $(ALSA_VM)
 	$(DEV)/bin/python -c 'import pathlib, tests.make_model as m; m.make_model_folder(pathlib.Path("build/tiny-model"))'
 	tests/tools/alsa_vm.sh run $(ALSA_VM) $(ALSA_VM)/out \
-		env E2E_MODEL=build/tiny-model $(DEV)/bin/pytest -m alsa -p no:cacheprovider tests/e2e/test_alsa.py
+		env E2E_MODEL=build/tiny-model $(DEV)/bin/pytest -m alsa -p no:cacheprovider \
+		-o faulthandler_timeout=600 --durations=0 tests/e2e/test_alsa.py
 
 .PHONY: bench
 bench: $(VENV)/.installed | jack-tools ## engine and whole daemon, with JSON and PNG (MODEL=models/small)

@@ -3,17 +3,21 @@
 Both keep time by the server's sample clock.
 """
 
+import ctypes
+import errno
 import re
 import signal
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from types import TracebackType
 from typing import Self
 
 from tests.e2e.music import Key
 from tests.e2e.running_daemon import wait_until
 from tests.e2e.wire import Seen
+from tests.jack_server import running_jack_server
 
 RATE_HZ = 48_000
 PERIOD_S = 64 / RATE_HZ  # of the server that tests/tools/with_jack.sh starts
@@ -25,14 +29,34 @@ _IS_TICK = re.compile(rb"[\x80\x90]" + bytes([_TICK_PITCH]))
 _LINE = re.compile(r"\s*(\d+):((?: [0-9a-f]{2})+)")
 
 
-def ports() -> list[str]:
-    done = subprocess.run(["jack_lsp"], capture_output=True, text=True, timeout=10, check=True)
-    return done.stdout.splitlines()
+class Patchbay:
+    """A client that connects the ports of others, and takes no part in the server's cycle.
 
+    `jack_connect` does the same, but comes and goes as an active client each time: a synchronous
+    server that sees many of those stops in the middle of a cycle sooner or later.
+    """
 
-def connect(source: str, sink: str) -> None:
-    wait_until(lambda: {source, sink} <= set(ports()), f"{source} and {sink} are there", 10)
-    subprocess.run(["jack_connect", source, sink], timeout=10, check=True, capture_output=True)
+    _NO_START_SERVER = 1
+
+    def __init__(self) -> None:
+        self._jack = ctypes.CDLL("libjack.so.0")
+        self._jack.jack_client_open.restype = ctypes.c_void_p
+        opened = self._jack.jack_client_open(b"patchbay", self._NO_START_SERVER, None)
+        assert opened is not None, "the JACK server takes no client"
+        self._client = ctypes.c_void_p(opened)
+
+    def connect(self, source: str, sink: str) -> None:
+        """Connect two ports as soon as both are there and at work."""
+        words = self._client, source.encode(), sink.encode()
+        wait_until(
+            lambda: self._jack.jack_connect(*words) in (0, errno.EEXIST),
+            f"{source} and {sink} can be connected",
+            10,
+        )
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._jack.jack_client_close(self._client)
 
 
 class _Program:
@@ -54,7 +78,11 @@ class _Program:
     ) -> None:
         # The one signal at which they close their client; the server would suffer from others.
         self._process.send_signal(signal.SIGINT)
-        self._process.wait(10)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:  # the server stopped, and the program waits for it
+            self._process.kill()
+            self._process.wait()
 
 
 class Recorder(_Program):
@@ -64,20 +92,17 @@ class Recorder(_Program):
     given a tick to hear, which is left out again here.
     """
 
-    def __init__(self, *sources: str, name: str = "recorder") -> None:
+    INPUT = "recorder:input"
+
+    def __init__(self, patchbay: Patchbay) -> None:
         tick = [str(round(_TICK_S * RATE_HZ)), "0", str(_TICK_PITCH), "64"]
         self._ticker = _Program(["jack_midiseq", "ticker", *tick])
-        super().__init__(["stdbuf", "-oL", "jack_midi_dump", "-a", name], subprocess.PIPE)
+        super().__init__(["stdbuf", "-oL", "jack_midi_dump", "-a", "recorder"], subprocess.PIPE)
         self._seen: list[Seen] = []
         self._ticks = 0
-        self._name = name
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        for source in ("ticker:out", *sources):
-            self.listen_to(source)
-
-    def listen_to(self, source: str) -> None:
-        connect(source, f"{self._name}:input")
+        patchbay.connect("ticker:out", self.INPUT)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -97,15 +122,16 @@ class Recorder(_Program):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self.wait_for_everything()
-        finally:
-            super().__exit__(kind, error, traceback)
-            self._reader.join(10)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
-            self._ticker.__exit__(kind, error, traceback)
+        super().__exit__(kind, error, traceback)
+        self._reader.join(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._ticker.__exit__(kind, error, traceback)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.wait_for_everything()
+        self._seen.clear()
 
     def seen(self) -> list[Seen]:
         """Return everything so far."""
@@ -118,15 +144,37 @@ class Recorder(_Program):
         wait_until(lambda: self._ticks > before + 4, "the recorder has caught up", 10)
 
 
+@contextmanager
+def patched_recorder() -> Iterator[tuple[Patchbay, Recorder]]:
+    """Run a server with a patchbay and a recorder that is seen to hear.
+
+    A synchronous server stops now and then, for good, when clients come and go; if it does so
+    before anything of ours was started, another one is taken.
+    """
+    for attempts_left in (2, 1, 0):
+        with ExitStack() as stack:
+            stack.enter_context(running_jack_server())
+            try:
+                bay = stack.enter_context(closing(Patchbay()))
+                recorder = stack.enter_context(Recorder(bay))
+                recorder.wait_for_everything()
+            except AssertionError:
+                if not attempts_left:
+                    raise
+                continue
+            yield bay, recorder
+            return
+
+
 class Player(_Program):
     """jack_midiseq, which plays keys on the first channel, at one velocity."""
 
-    def __init__(self, keys: Sequence[Key], *sinks: str, name: str = "player") -> None:
+    def __init__(self, patchbay: Patchbay, keys: Sequence[Key], *sinks: str) -> None:
         words = [
             str(round(seconds * RATE_HZ)) if isinstance(seconds, float) else str(seconds)
             for key in keys
             for seconds in (key.start_s + LEAD_IN_S, key.pitch, key.length_s)
         ]
-        super().__init__(["jack_midiseq", name, str(_LOOP_S * RATE_HZ), *words])
+        super().__init__(["jack_midiseq", "player", str(_LOOP_S * RATE_HZ), *words])
         for sink in sinks:
-            connect(f"{name}:out", sink)
+            patchbay.connect("player:out", sink)

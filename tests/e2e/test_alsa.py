@@ -56,7 +56,7 @@ def test_it_answers_a_phrase_after_the_silence(tmp_path: Path, model_folder: Pat
     write_midi_file(tmp_path / "phrase.mid", opening(6.0))
 
     with (
-        running_daemon(tmp_path, model_folder, PATIENCE, length=4) as daemon,
+        running_daemon(tmp_path, model_folder, PATIENCE, length=6, length_unit="notes") as daemon,
         Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
     ):
         play_and_wait_for_the_turn(daemon, tmp_path / "phrase.mid")
@@ -109,7 +109,7 @@ def test_a_killed_brain_is_released_told_and_replaced(tmp_path: Path, model_fold
         daemon.wait_for_state("degraded")
         wait_until(lambda: not sounding(monitor.seen()), "it is silent", 10 * PATIENCE)
         daemon.wait_for_state("listening")
-        daemon.ask("perform", length=2)
+        daemon.ask("perform", length=2, length_unit="notes")
         wait_for_notes(monitor, 1)
         daemon.wait_for_state("listening")
 
@@ -138,7 +138,7 @@ def test_a_killed_stage_is_replaced_and_what_it_left_is_silenced(
         os.kill(daemon.stage(), signal.SIGKILL)
         wait_until(lambda: not sounding(monitor.seen()), "it is silent", 30 * PATIENCE)
         daemon.wait_for_state("listening")
-        daemon.ask("perform", length=2)
+        daemon.ask("perform", length=2, length_unit="notes")
         wait_for_notes(monitor, 1)
         daemon.wait_for_state("listening")
 

@@ -9,7 +9,7 @@
 # command runs as root in the present folder. Needs neither root nor /dev/kvm here.
 #
 # Exit code: the command's; 125 when the machine did not get that far (see OUT/console).
-# ALSA_VM_TIMEOUT_S (600), ALSA_VM_MEMORY_MB (2048) and ALSA_VM_ACCEL (tcg,thread=multi; kvm where
+# ALSA_VM_TIMEOUT_S (900), ALSA_VM_MEMORY_MB (2048) and ALSA_VM_ACCEL (tcg,thread=multi; kvm where
 # it is known to work) change the machine.
 set -euo pipefail
 
@@ -138,12 +138,14 @@ INIT
 }
 
 run() {
-    need qemu-system-x86_64 timeout
+    need qemu-system-x86_64 timeout flock
     [[ -s $cache/initrd.gz ]] || fail "nothing built in $cache: alsa_vm.sh build $cache"
     local out
     mkdir -p "$1"
     out=$(readlink -f "$1")
     shift
+    exec 9>"$out/lock"
+    flock --nonblock 9 || fail "another machine writes to $out: wait for it, or name another folder"
     rm -f "$out/exit-code" "$out/log"
     {
         printf 'export PATH=%q HOME=/root LANG=C.UTF-8\n' "$PATH:/usr/sbin:/sbin"
@@ -162,7 +164,7 @@ run() {
 # One processor: a second emulated one makes it slower. `-cpu max`: numpy needs more than the
 # default processor has.
 boot() {
-    timeout --kill-after=5 "${ALSA_VM_TIMEOUT_S:-600}" qemu-system-x86_64 \
+    timeout --kill-after=5 "${ALSA_VM_TIMEOUT_S:-900}" qemu-system-x86_64 \
         -machine q35 -cpu max -smp 1 -m "${ALSA_VM_MEMORY_MB:-2048}" \
         -accel "${ALSA_VM_ACCEL:-tcg,thread=multi}" \
         -nographic -nodefaults -no-reboot -serial stdio -monitor none \
