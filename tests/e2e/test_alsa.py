@@ -142,4 +142,6 @@ def test_a_killed_stage_is_replaced_and_what_it_left_is_silenced(
         wait_for_notes(monitor, 1)
         daemon.wait_for_state("listening")
 
-    assert_sane(recorder.seen())
+    # The successor cannot know which releases arrived, so it sends some of them twice.
+    assert_well_formed(recorder.seen())
+    assert_silent_at_the_end(recorder.seen())

@@ -1,6 +1,5 @@
 """What was seen on a MIDI wire, and the promises that it must keep."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,15 +39,15 @@ def note_ons(seen: Sequence[Seen]) -> list[Seen]:
     return [message for message in seen if message.is_note_on]
 
 
-def sounding(seen: Sequence[Seen]) -> Counter[int]:
-    """Return how often each pitch was struck and not released."""
-    open_notes: Counter[int] = Counter()
+def sounding(seen: Sequence[Seen]) -> set[int]:
+    """Return the pitches that were struck and not released."""
+    down: set[int] = set()
     for message in seen:
         if message.is_note_on:
-            open_notes[message.data[1]] += 1
+            down.add(message.data[1])
         elif message.is_note_off:
-            open_notes[message.data[1]] -= 1
-    return Counter({pitch: count for pitch, count in open_notes.items() if count})
+            down.discard(message.data[1])
+    return down
 
 
 def pedal_is_down(seen: Sequence[Seen]) -> bool:
@@ -79,5 +78,5 @@ def assert_notes_alternate(seen: Sequence[Seen]) -> None:
 
 
 def assert_silent_at_the_end(seen: Sequence[Seen]) -> None:
-    assert sounding(seen) == Counter()
+    assert sounding(seen) == set()
     assert not pedal_is_down(seen)
