@@ -20,6 +20,7 @@ from perceivers.sampling import SamplingSettings, sample
 Mask = npt.NDArray[np.bool_]
 
 LONGEST_REST_S = 3.0
+LONGEST_NOTE_S = 6.0  # a key that a model forgets is let go
 CLOSING_S = 2.0  # after its length, keys still down have this long to come up by themselves
 PEDAL_LINGERS_S = 0.4  # the last chord rings this long before the pedal comes up
 
@@ -33,7 +34,7 @@ class Turn:
     held: set[int]  # keys that the player holds: neither struck nor released
     bookmark: Bookmark
     rng: np.random.Generator
-    own: set[int] = field(default_factory=set)  # pitches that we struck and did not release
+    own: dict[int, float] = field(default_factory=dict)  # pitches that sound, and since when
     own_pedal: bool = False
     notes: int = 0
     last_event_s: float = 0.0
@@ -163,10 +164,10 @@ class Performer:
         turn.last_event_s = event.time_s
         match event.event:
             case NoteOn(pitch=pitch):
-                turn.own.add(pitch)
+                turn.own[pitch] = event.time_s
                 turn.notes += 1
             case NoteOff(pitch=pitch):
-                turn.own.discard(pitch)
+                turn.own.pop(pitch, None)
             case Pedal(down=down):
                 turn.own_pedal = down
 
@@ -196,9 +197,19 @@ class Performer:
             mask = _without(mask, v.Kind.NOTE_ON, v.Kind.VELOCITY, v.Kind.PEDAL_DOWN)
         elif not turn.notes and self._can_strike(mask):
             return _only(mask, v.Kind.NOTE_ON, v.Kind.VELOCITY)
+        forgotten = self._forgotten(turn)
+        if (mask & forgotten).any():
+            return mask & forgotten
         rest_s = self._memory.now_s - turn.last_event_s
         most_steps = max(0, int((LONGEST_REST_S - rest_s) * v.STEPS_PER_SECOND))
         return _with_shifts_up_to(mask, most_steps)
+
+    def _forgotten(self, turn: Turn) -> Mask:
+        """Return the note-offs of keys that have been down for too long."""
+        note_offs = np.zeros(v.VOCABULARY_SIZE, dtype=np.bool_)
+        for pitch, struck_s in turn.own.items():
+            note_offs[v.NOTE_OFF + pitch] = self._memory.now_s - struck_s >= LONGEST_NOTE_S
+        return note_offs
 
     def _can_strike(self, mask: Mask) -> bool:
         """Tell whether a note-on is possible now, or after a velocity."""

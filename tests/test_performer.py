@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daemon.engine import Engine
 from daemon.offline import closed
 from daemon.parameters import LengthUnit, Parameters
-from daemon.performer import Performer
+from daemon.performer import LONGEST_NOTE_S, Performer
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import read_performance
 
@@ -97,6 +97,21 @@ def test_length_counts_seconds(engine: Engine, phrase: list[TimedEvent]) -> None
     planned = whole_turn(performer_after(engine, phrase), start_s, parameters)
 
     assert start_s + 1.0 < note_ons(planned)[-1].time_s <= start_s + 3.0 + 1.0
+
+
+def test_no_key_is_forgotten(engine: Engine, phrase: list[TimedEvent]) -> None:
+    parameters = Parameters(seed=4, length=40.0, temperature=2.0)
+
+    planned = whole_turn(performer_after(engine, phrase), phrase[-1].time_s + 1, parameters)
+
+    struck_s: dict[int, float] = {}
+    longest_s = 0.0
+    for time_s, event in planned:
+        if isinstance(event, NoteOn):
+            struck_s[event.pitch] = time_s
+        elif isinstance(event, NoteOff):
+            longest_s = max(longest_s, time_s - struck_s.pop(event.pitch))
+    assert 0.0 < longest_s <= LONGEST_NOTE_S + 1.1  # a time-shift is at most a second
 
 
 def test_same_seed_gives_the_same_turn(engine: Engine, phrase: list[TimedEvent]) -> None:
