@@ -67,6 +67,13 @@ class _Program:
             arguments, stdout=stdout, stderr=subprocess.DEVNULL, text=True
         )
 
+    @contextmanager
+    def _closed_upon_failure(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.push(self)
+            yield
+            stack.pop_all()
+
     def __enter__(self) -> Self:
         return self
 
@@ -102,7 +109,8 @@ class Recorder(_Program):
         self._ticks = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        patchbay.connect("ticker:out", self.INPUT)
+        with self._closed_upon_failure():
+            patchbay.connect("ticker:out", self.INPUT)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -176,5 +184,6 @@ class Player(_Program):
             for seconds in (key.start_s + LEAD_IN_S, key.pitch, key.length_s)
         ]
         super().__init__(["jack_midiseq", "player", str(_LOOP_S * RATE_HZ), *words])
-        for sink in sinks:
-            patchbay.connect("player:out", sink)
+        with self._closed_upon_failure():
+            for sink in sinks:
+                patchbay.connect("player:out", sink)
