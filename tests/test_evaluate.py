@@ -12,19 +12,10 @@ from perceivers.encoder import encode
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 from perceivers.midi_files import Track, write_performance
 from tests.make_model import TINY, make_checkpoint, make_model
-from training.evaluate import (
-    BlockSampling,
-    Scores,
-    block_ends,
-    by_context,
-    chosen_pieces,
-    main,
-    notes_in,
-    piece_scores,
-    score,
-    seconds_in,
-    summary,
-)
+from training.evaluate import chosen_pieces, main
+from training.evaluation.blocks import BlockSampling, block_ends
+from training.evaluation.figures import Scores, by_context, notes_in, seconds_in, summary
+from training.evaluation.likelihood import piece_scores, score
 
 CPU = torch.device("cpu")
 
@@ -89,15 +80,18 @@ def test_notes_and_seconds_are_counted_from_the_tokens():
 
 def test_figures_are_ratios_of_sums_with_an_interval_around_them():
     rng = np.random.default_rng(0)
-    scores = [Scores(rng.normal(2.0, 0.5, size), size // 5, size / 40) for size in (500, 100, 900)]
+    pieces = [np.array(encode(music(notes, seed=notes))) for notes in (100, 20, 180)]
+    scores = [Scores(rng.normal(2.0, 0.5, len(piece) - 1), piece[1:]) for piece in pieces]
 
     figures = summary(scores)
 
     nats = np.concatenate([found.nats for found in scores])
-    assert figures["tokens"] == 1500
+    assert figures["tokens"] == len(nats)
     assert figures["nats_per_token"]["value"] == pytest.approx(nats.mean())
     assert figures["bits_per_note"]["value"] == pytest.approx(nats.sum() / math.log(2) / 300)
-    assert figures["bits_per_second"]["value"] == pytest.approx(nats.sum() / math.log(2) / 37.5)
+    assert figures["bits_per_second"]["value"] == pytest.approx(
+        nats.sum() / math.log(2) / figures["seconds"]
+    )
     for name in ("nats_per_token", "bits_per_note", "bits_per_second"):
         found = figures[name]
         assert found["low"] <= found["value"] <= found["high"]
@@ -107,11 +101,11 @@ def test_context_is_what_lies_before_the_predicted_token():
     # entry t is the token at position t + 1, which has t + 1 tokens before it
     nats = np.arange(1, 20_001, dtype=np.float64)
 
-    buckets = by_context([Scores(nats, 1, 1.0)])
+    buckets = by_context([Scores(nats, np.zeros(20_000, np.int64))])
 
     assert [found["tokens"] for found in buckets.values()] == [511, 512, 3072, 12_288, 3617]
-    assert buckets["512-1024"]["nats_per_token"] == pytest.approx((512 + 1023) / 2)
-    assert by_context([Scores(nats[:10], 1, 1.0)])["16384+"]["nats_per_token"] is None
+    assert buckets["512-1024"]["value"] == pytest.approx((512 + 1023) / 2)
+    assert by_context([Scores(nats[:10], np.zeros(10, np.int64))])["16384+"]["value"] is None
 
 
 @pytest.fixture

@@ -11,11 +11,8 @@ over pieces.
 
 import argparse
 import json
-import math
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,80 +20,18 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 
 from perceivers import vocabulary as v
 from perceivers.atomic import atomic_path
 from perceivers.checkpoint import load_checkpoint
 from perceivers.errors import PerformerError
-from perceivers.model import PerceiverS
-from training.batches import IGNORED, Ids, collate, sample_of
+from training.evaluation.figures import Figure, Ids, summary
+from training.evaluation.likelihood import score
 from training.midi_folder import SPLITS
 from training.prepare_data import prepare
 from training.run_state import BEST
-from training.segmentation import crop_ending_at
 from training.token_store import TokenStore
-
-Floats = npt.NDArray[np.float64]
-BUCKETS = ((0, 512), (512, 1024), (1024, 4096), (4096, 16_384), (16_384, None))
-RESAMPLES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What the tokens of one piece cost: entry t is the token at position t + 1."""
-
-    nats: Floats  # NaN where a token was not scored
-    notes: int  # among the scored tokens
-    seconds: float
-
-
-def block_ends(length: int, latents: int) -> list[int]:
-    """Return where the latents of each block end; the last latent of a piece predicts its end.
-
-    The first block may score all of its latents, every further one its last half.
-    """
-    last = length - 1
-    if last <= latents:
-        return [last]
-    return [*range(latents, last, latents // 2), last]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockSampling:
-    """Which blocks of a piece are scored: every k-th, beginning somewhere else in each piece."""
-
-    every: int = 1
-    offset: int = 0
-
-    def takes(self, block: int) -> bool:
-        """Tell whether a block is scored."""
-        return (block + self.offset) % self.every == 0
-
-
-@torch.no_grad()
-def piece_scores(
-    model: PerceiverS, tokens: Ids, device: torch.device, sampling: BlockSampling
-) -> Iterator[Floats]:
-    """Yield the nats of the tokens of a piece in order; NaN in a block that is left out."""
-    latents, context = model.architecture.latents, model.architecture.context
-    scored = 0
-    for number, end in enumerate(block_ends(len(tokens), latents)):
-        if not sampling.takes(number):
-            yield np.full(end - scored, np.nan)
-            scored = end
-            continue
-        batch = collate([sample_of(tokens, crop_ending_at(end, context, latents))], latents)
-        logits = model(*(part.to(device) for part in (batch.latents, batch.prefix)))
-        nats = cross_entropy(
-            logits[0].float(), batch.targets[0].to(device), ignore_index=IGNORED, reduction="none"
-        )
-        known = int((batch.targets != IGNORED).sum())
-        yield nats[known - (end - scored) : known].double().cpu().numpy()
-        scored = end
 
 
 def chosen_pieces(store: TokenStore, limit: int | None) -> list[Ids]:
@@ -110,81 +45,6 @@ def chosen_pieces(store: TokenStore, limit: int | None) -> list[Ids]:
         pieces.append(store.tokens(int(index))[:limit].astype(np.int64))
         limit -= len(pieces[-1])
     return pieces
-
-
-def score(
-    model: PerceiverS, pieces: Sequence[Ids], device: torch.device, every: int = 1
-) -> list[Scores]:
-    """Score every k-th block of each piece, with a progress bar.
-
-    Pieces of which no block is chosen are left out.
-    """
-    total = sum(len(piece) - 1 for piece in pieces)
-    scores = []
-    with tqdm(total=total, unit="token", desc="scoring", unit_scale=True, mininterval=1) as bar:
-        for number, piece in enumerate(pieces):
-            blocks = []
-            for block in piece_scores(model, piece, device, BlockSampling(every, number % every)):
-                blocks.append(block)
-                bar.update(len(block))
-            nats = np.concatenate(blocks)
-            scored = piece[1:][~np.isnan(nats)]
-            if len(scored):
-                scores.append(Scores(nats, notes_in(scored), seconds_in(scored)))
-    return scores
-
-
-def notes_in(tokens: Ids) -> int:
-    """Count the notes."""
-    return int(((tokens >= v.NOTE_ON) & (tokens < v.NOTE_ON + v.PITCHES)).sum())
-
-
-def seconds_in(tokens: Ids) -> float:
-    """Sum the time-shifts."""
-    shifts = tokens[(tokens >= v.TIME_SHIFT) & (tokens < v.TIME_SHIFT + v.MAX_SHIFT_STEPS)]
-    return float((shifts - v.TIME_SHIFT + 1).sum()) / v.STEPS_PER_SECOND
-
-
-def summary(scores: Sequence[Scores]) -> dict[str, Any]:
-    """Return the figures as JSON values."""
-    nats = np.array([np.nansum(found.nats) for found in scores])
-    tokens = np.array([np.count_nonzero(~np.isnan(found.nats)) for found in scores])
-    notes = np.array([found.notes for found in scores])
-    seconds = np.array([found.seconds for found in scores])
-    return {
-        "pieces": len(scores),
-        "tokens": int(tokens.sum()),
-        "notes": int(notes.sum()),
-        "seconds": float(seconds.sum()),
-        "nats_per_token": _ratio(nats, tokens),
-        "bits_per_note": _ratio(nats / math.log(2), notes),
-        "bits_per_second": _ratio(nats / math.log(2), seconds),
-        "nats_per_token_by_context": by_context(scores),
-    }
-
-
-def _ratio(over: Floats, under: npt.NDArray[Any]) -> dict[str, float]:
-    """Return the ratio of the sums with its bootstrap interval over pieces."""
-    draws = np.random.default_rng(0).integers(len(over), size=(RESAMPLES, len(over)))
-    resampled = over[draws].sum(axis=1) / np.maximum(under[draws].sum(axis=1), 1e-9)
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    value = over.sum() / max(under.sum(), 1e-9)
-    return {"value": float(value), "low": float(low), "high": float(high)}
-
-
-def by_context(scores: Iterable[Scores]) -> dict[str, dict[str, float | int | None]]:
-    """Return nats per token by how many tokens of its piece lie before the predicted one."""
-    all_nats = [found.nats for found in scores]
-    result: dict[str, dict[str, float | int | None]] = {}
-    for low, high in BUCKETS:
-        # entry t has t + 1 tokens before it
-        parts = [nats[max(low - 1, 0) : None if high is None else high - 1] for nats in all_nats]
-        together = np.concatenate(parts)
-        bucket = together[~np.isnan(together)]
-        name = f"{low}+" if high is None else f"{low}-{high}"
-        mean = float(bucket.mean()) if len(bucket) else None
-        result[name] = {"nats_per_token": mean, "tokens": len(bucket)}
-    return result
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
@@ -223,15 +83,21 @@ def print_figures(figures: dict[str, Any]) -> None:
     """Tell the figures in words."""
     print(f"{figures['pieces']} pieces, {figures['tokens']:,} tokens, {figures['notes']:,} notes")
     for name in ("nats_per_token", "bits_per_note", "bits_per_second"):
-        found = figures[name]
-        words = name.replace("_", " ")
-        print(f"{words:>16}: {found['value']:.3f}  ({found['low']:.3f} … {found['high']:.3f})")
+        print(f"{name.replace('_', ' '):>16}: {told(figures[name])}")
     for name, found in figures["nats_per_token_by_context"].items():
-        mean = found["nats_per_token"]
-        shown = "—" if mean is None else f"{mean:.3f}"
-        print(
-            f"{name:>16}: {shown}  nats per token of {found['tokens']:,} tokens with that context"
-        )
+        of = f"{found['tokens']:,} tokens with that context"
+        print(f"{name:>16}: {told(found)}  nats per token of {of}")
+    for name, found in figures["nats_per_token_by_kind"].items():
+        share = f"{found['share_of_tokens']:.1%} of tokens, {found['share_of_nats']:.1%} of nats"
+        print(f"{name.replace('_', ' '):>16}: {told(found)}  nats per token; {share}")
+
+
+def told(figure: Figure) -> str:
+    """Return a figure with its interval, as far as there is one."""
+    if figure["value"] is None:
+        return "—"
+    interval = "" if figure["low"] is None else f"  ({figure['low']:.3f} … {figure['high']:.3f})"
+    return f"{figure['value']:.3f}{interval}"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

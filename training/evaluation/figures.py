@@ -1,0 +1,130 @@
+"""Figures of likelihood: from the cost of every token to means with their intervals.
+
+Nothing here depends on what scored the tokens. Intervals are 95 % bootstrap intervals over pieces:
+the tokens of one piece are far from independent.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from perceivers import vocabulary as v
+
+Floats = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.int64]
+Figure = dict[str, float | None]
+
+BUCKETS = ((0, 512), (512, 1024), (1024, 4096), (4096, 16_384), (16_384, None))
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the tokens of one piece cost: entry t is the token at position t + 1."""
+
+    nats: Floats  # NaN where a token was not scored
+    targets: Ids  # the tokens that the costs are of
+    piece: int = 0  # its place among the pieces that were given
+
+    @property
+    def is_scored(self) -> npt.NDArray[np.bool_]:
+        """Tell which tokens were scored."""
+        return ~np.isnan(self.nats)
+
+    @property
+    def scored_targets(self) -> Ids:
+        """Return the tokens that were scored."""
+        return self.targets[self.is_scored]
+
+
+def notes_in(tokens: Ids) -> int:
+    """Count the notes."""
+    return int(_is_kind(tokens, v.Kind.NOTE_ON).sum())
+
+
+def seconds_in(tokens: Ids) -> float:
+    """Sum the time-shifts."""
+    shifts = tokens[_is_kind(tokens, v.Kind.TIME_SHIFT)]
+    return float((shifts - v.TIME_SHIFT + 1).sum()) / v.STEPS_PER_SECOND
+
+
+def summary(scores: Sequence[Scores]) -> dict[str, Any]:
+    """Return the figures as JSON values.
+
+    A figure is {"value", "low", "high"}: the ratio of the sums over all pieces and its interval.
+    The bounds are None with fewer than two pieces, the value where there is nothing to divide by.
+    """
+    nats = np.array([np.nansum(found.nats) for found in scores])
+    bits = nats / math.log(2)
+    tokens = np.array([len(found.scored_targets) for found in scores])
+    notes = np.array([notes_in(found.scored_targets) for found in scores])
+    seconds = np.array([seconds_in(found.scored_targets) for found in scores])
+    return {
+        "pieces": len(scores),
+        "tokens": int(tokens.sum()),
+        "notes": int(notes.sum()),
+        "seconds": float(seconds.sum()),
+        "nats_per_token": ratio(nats, tokens),
+        "bits_per_note": ratio(bits, notes),
+        "bits_per_second": ratio(bits, seconds),
+        "nats_per_token_by_context": by_context(scores),
+        "nats_per_token_by_kind": by_kind(scores),
+    }
+
+
+def ratio(over: Floats, under: npt.NDArray[Any]) -> Figure:
+    """Return the ratio of the sums over pieces with its bootstrap interval."""
+    if not under.sum():
+        return {"value": None, "low": None, "high": None}
+    value = float(over.sum() / under.sum())
+    if len(over) < 2:
+        return {"value": value, "low": None, "high": None}
+    draws = np.random.default_rng(0).integers(len(over), size=(RESAMPLES, len(over)))
+    sums = under[draws].sum(axis=1)
+    drawn = sums > 0  # a draw may miss the few pieces that have any
+    low, high = np.quantile(over[draws].sum(axis=1)[drawn] / sums[drawn], [0.025, 0.975])
+    return {"value": value, "low": float(low), "high": float(high)}
+
+
+def by_context(scores: Sequence[Scores]) -> dict[str, dict[str, float | int | None]]:
+    """Return nats per token by how many tokens of its piece lie before the predicted one."""
+    result: dict[str, dict[str, float | int | None]] = {}
+    for low, high in BUCKETS:
+        # entry t has t + 1 tokens before it
+        part = slice(max(low - 1, 0), None if high is None else high - 1)
+        nats = np.array([np.nansum(found.nats[part]) for found in scores])
+        tokens = np.array([int(found.is_scored[part].sum()) for found in scores])
+        name = f"{low}+" if high is None else f"{low}-{high}"
+        result[name] = {**ratio(nats, tokens), "tokens": int(tokens.sum())}
+    return result
+
+
+def by_kind(scores: Sequence[Scores]) -> dict[str, dict[str, float | int | None]]:
+    """Return nats per token of each kind of token, and the kind's shares of tokens and nats."""
+    all_nats = sum(float(np.nansum(found.nats)) for found in scores)
+    all_tokens = sum(len(found.scored_targets) for found in scores)
+    result: dict[str, dict[str, float | int | None]] = {}
+    for kind in v.Kind:
+        chosen = [found.is_scored & _is_kind(found.targets, kind) for found in scores]
+        tokens = np.array([int(mask.sum()) for mask in chosen])
+        if not tokens.sum():
+            continue
+        nats = np.array(
+            [found.nats[mask].sum() for found, mask in zip(scores, chosen, strict=True)]
+        )
+        result[kind.value] = {
+            **ratio(nats, tokens),
+            "tokens": int(tokens.sum()),
+            "share_of_tokens": float(tokens.sum() / all_tokens),
+            "share_of_nats": float(nats.sum() / all_nats),
+        }
+    return result
+
+
+def _is_kind(tokens: Ids, kind: v.Kind) -> npt.NDArray[np.bool_]:
+    found = v.RANGES[kind]
+    return (tokens >= found.start) & (tokens < found.stop)
