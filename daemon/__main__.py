@@ -11,6 +11,7 @@ if __package__ in (None, ""):  # run as a file: import from this checkout, not f
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from daemon.log import set_up_logging
+from daemon.parameters import with_words
 from daemon.settings import Settings, load_settings
 from perceivers.errors import PerformerError, SettingsError
 
@@ -38,15 +39,36 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--list-ports", action="store_true", help="list the MIDI ports and end")
     parser.add_argument(
-        "--continue", dest="source", metavar="FILE", type=Path,
-        help="continue this MIDI file, without ports, into --out, and end",
+        "--set", dest="words", metavar="NAME VALUE", nargs="+", default=[],
+        help="parameters instead of those of the settings file, as `set` of daemon.ctl takes them",
     )  # fmt: skip
-    parser.add_argument("--out", metavar="FILE", type=Path, help="where --continue writes to")
+    _add_offline_options(parser)
     parser.add_argument("--verbose", action="store_true", help="tell more in the log")
     parsed = parser.parse_args(arguments)
-    if (parsed.source is None) != (parsed.out is None):
+    if (parsed.sources is None) != (parsed.out is None):
         parser.error("--continue and --out belong together: give both or neither")
+    if parsed.sources is None and (parsed.cuts_s or parsed.no_picture):
+        parser.error("--at and --no-picture belong to --continue")
+    if any(not 0 <= cut_s < float("inf") for cut_s in parsed.cuts_s):
+        parser.error("--at takes seconds from the start of the file, 0 or more")
     return parsed
+
+
+def _add_offline_options(parser: argparse.ArgumentParser) -> None:
+    offline = parser.add_argument_group("without ports and in no real time")
+    offline.add_argument(
+        "--continue", dest="sources", metavar="FILE", type=Path, nargs="+",
+        help="continue these MIDI files into --out, and end",
+    )  # fmt: skip
+    offline.add_argument(
+        "--out", metavar="FILE|FOLDER", type=Path,
+        help="where --continue writes to; of several files, a folder for files of the same names",
+    )  # fmt: skip
+    offline.add_argument(
+        "--at", dest="cuts_s", metavar="SECONDS", type=float, nargs="+", default=[],
+        help="continue from here, not from the end: one instant, or one for each file",
+    )  # fmt: skip
+    offline.add_argument("--no-picture", action="store_true", help="draw no piano roll")
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
@@ -61,7 +83,8 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         output=parsed.output or settings.midi.output,
     )
     engine = replace(settings.engine, model=parsed.model or settings.engine.model)
-    return replace(settings, midi=midi, engine=engine)
+    performer = with_words(settings.performer, parsed.words)
+    return replace(settings, midi=midi, engine=engine, performer=performer)
 
 
 def _list_ports() -> int:
@@ -74,20 +97,25 @@ def _list_ports() -> int:
     return 0
 
 
-def _continue_file(parsed: argparse.Namespace, settings: Settings) -> int:
+def _continue_files(parsed: argparse.Namespace, settings: Settings) -> int:
     from daemon import offline  # noqa: PLC0415 - loads the engine
 
-    return offline.continue_file(
-        offline.OfflineOptions(
-            source=parsed.source,
-            out=parsed.out,
-            model=Path(settings.engine.model),
-            provider=settings.engine.provider,
-            precision=settings.engine.precision,
-            threads=settings.engine.threads,
-            parameters=settings.performer,
-        )
+    options = offline.OfflineOptions(
+        sources=tuple(parsed.sources),
+        out=parsed.out,
+        model=Path(settings.engine.model),
+        provider=settings.engine.provider,
+        precision=settings.engine.precision,
+        threads=settings.engine.threads,
+        parameters=settings.performer,
+        cuts_s=tuple(parsed.cuts_s),
+        picture=not parsed.no_picture,
     )
+    try:
+        return offline.continue_files(options)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; the files that are written stay\n")
+        return 130
 
 
 def _perform(settings: Settings, verbose: bool) -> int:
@@ -114,8 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.list_ports:
             return _list_ports()
         settings = _settings(parsed)
-        if parsed.source is not None:
-            return _continue_file(parsed, settings)
+        if parsed.sources is not None:
+            return _continue_files(parsed, settings)
         return _perform(settings, parsed.verbose)
     except PerformerError as error:
         sys.stderr.write(f"{error}\n")

@@ -1,8 +1,9 @@
-"""Continue a MIDI file without ports and in no real time: the same performer, offline."""
+"""Continue MIDI files without ports and in no real time: the same performer, offline."""
 
 import secrets
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from daemon.engine import Engine
 from daemon.parameters import Parameters
 from daemon.performer import Performer
 from daemon.piano_roll import draw_piano_roll
-from perceivers.errors import MidiFileError
+from perceivers.errors import MidiFileError, PerformerError, SettingsError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track, read_performance, write_performance
 
@@ -21,62 +22,135 @@ FEED_CHUNK = 1024
 PLAN_CHUNK = 16
 SHOWN_BEFORE_S = 45.0  # of the player's part, in the picture
 PERFORMER_CHANNEL = 1  # the second one, so that the two parts stay apart in any player
+SEEDS = 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class OfflineOptions:
     """What to continue, with what, to where."""
 
-    source: Path
-    out: Path
+    sources: tuple[Path, ...]
+    out: Path  # a file for one source, a folder for several or if it is one
     model: Path
     provider: str
     precision: str
     threads: int
     parameters: Parameters
+    cuts_s: tuple[float, ...] = ()  # where to continue from: none (the end), one, or one for each
+    picture: bool = True
 
 
-def continue_file(options: OfflineOptions) -> int:
-    """Continue a MIDI file; write both parts as MIDI and as a piano roll (PNG). Returns 0.
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to continue."""
 
-    Raises PerformerError when the file or the model cannot be used.
+    source: Path
+    out: Path
+    cut_s: float | None
+    parameters: Parameters  # with a seed
+
+
+def continue_files(options: OfflineOptions) -> int:
+    """Continue MIDI files with one engine; write both parts of each, as MIDI and as a piano roll.
+
+    A file that cannot be continued is named on stderr, and the others go on. Returns 0, or 2 if
+    there was such a file. Raises PerformerError when the model or the request cannot be used.
     """
-    heard = closed(read_performance(options.source))
-    if not any(isinstance(event.event, NoteOn) for event in heard):
-        raise MidiFileError(f"{options.source}: holds no notes to continue")
+    jobs = jobs_of(options)
     engine = Engine.open(
         options.model,
         precision=options.precision,
         provider=options.provider,
         threads=options.threads,
     )
-    seed = options.parameters.seed
-    seed = secrets.randbits(31) if seed is None else seed
     performer = Performer(engine, engine.manifest.architecture.context)
+    failed = 0
+    for job in jobs:
+        try:
+            told = _continue(job, performer, options.picture)
+        except PerformerError as error:
+            sys.stderr.write(f"{error}\n")
+            failed += 1
+            continue
+        sys.stdout.write(f"{told}, {engine.precision} on {engine.provider})\n")
+        if options.picture:
+            sys.stdout.write(f"{job.out.with_suffix('.png')}: the piano roll\n")
+        sys.stdout.flush()  # whoever reads a pipe sees each file when it is done
+    if failed and len(jobs) > 1:
+        sys.stderr.write(f"{failed} of {len(jobs)} files could not be continued\n")
+    return 2 if failed else 0
+
+
+def jobs_of(options: OfflineOptions) -> list[Job]:
+    """Return what is to be done for each source, with seeds that count up from the first.
+
+    Raises SettingsError where the request contradicts itself.
+    """
+    sources, cuts_s = options.sources, options.cuts_s
+    if len(cuts_s) not in (0, 1, len(sources)):
+        raise SettingsError(
+            f"--at has {len(cuts_s)} instants for {len(sources)} files; give one, or one for each"
+        )
+    many = len(sources) > 1 or options.out.is_dir()
+    if len(sources) > 1 and options.out.is_file():
+        raise SettingsError(f"{options.out}: is a file; several continuations need a folder")
+    outs = [options.out / source.name if many else options.out for source in sources]
+    for number, out in enumerate(outs):
+        if out in outs[:number]:
+            raise SettingsError(f"{out}: two files would be written here; rename one of them")
+        if out.resolve() == sources[number].resolve():
+            raise SettingsError(f"{out}: is the file to continue; choose another --out")
+    seed = options.parameters.seed
+    first_seed = secrets.randbits(31) if seed is None else seed
+    each_s = cuts_s if len(cuts_s) == len(sources) else (cuts_s or (None,)) * len(sources)
+    return [
+        Job(source, out, cut_s, replace(options.parameters, seed=(first_seed + number) % SEEDS))
+        for number, (source, out, cut_s) in enumerate(zip(sources, outs, each_s, strict=True))
+    ]
+
+
+def _continue(job: Job, performer: Performer, picture: bool) -> str:
+    """Continue one file from an empty memory; return what happened, as an open parenthesis."""
+    heard = heard_until(read_performance(job.source), job.cut_s)
+    if not any(isinstance(event.event, NoteOn) for event in heard):
+        before = "" if job.cut_s is None else f" before {job.cut_s:g} s"
+        raise MidiFileError(f"{job.source}: holds no notes{before} to continue")
+    start_s = heard[-1].time_s if job.cut_s is None else job.cut_s
+    performer.forget()
     performer.hear(heard)
     _digest(performer)
     started_s = time.monotonic()
-    planned = _perform(performer, heard[-1].time_s, replace(options.parameters, seed=seed))
+    planned = _perform(performer, start_s, job.parameters)
     elapsed_s = time.monotonic() - started_s
-    _write(options, heard, planned)
+    try:
+        _write(job, heard, planned, picture)
+    except OSError as error:
+        raise PerformerError(f"{job.out}: cannot be written ({error.strerror})") from error
     notes = sum(isinstance(event.event, NoteOn) for event in planned)
-    sys.stdout.write(
-        f"{options.out}: {notes} notes, {planned[-1].time_s - heard[-1].time_s:.1f} s of music "
-        f"in {elapsed_s:.1f} s (seed {seed}, {engine.precision} on {engine.provider})\n"
-        f"{options.out.with_suffix('.png')}: the piano roll\n"
+    return (
+        f"{job.out}: {notes} notes, {planned[-1].time_s - start_s:.1f} s of music "
+        f"in {elapsed_s:.1f} s (seed {job.parameters.seed}"
     )
-    return 0
 
 
-def closed(events: list[TimedEvent]) -> list[TimedEvent]:
-    """Return a performance whose keys are all up at its end."""
+def heard_until(events: list[TimedEvent], cut_s: float | None) -> list[TimedEvent]:
+    """Return what is heard of a performance before an instant, or all; every key is then up."""
+    if cut_s is None:
+        return closed(events) if events else []
+    heard = [event for event in events if event.time_s < cut_s]
+    return closed(heard, cut_s) if heard else []
+
+
+def closed(events: list[TimedEvent], end_s: float | None = None) -> list[TimedEvent]:
+    """Return a performance whose keys are all up at `end_s`, or at its last event."""
     sounding: set[int] = set()
     for _, event in events:
         if isinstance(event, NoteOn):
             sounding.add(event.pitch)
         elif isinstance(event, NoteOff):
             sounding.discard(event.pitch)
-    return events + [TimedEvent(events[-1].time_s, NoteOff(pitch)) for pitch in sorted(sounding)]
+    at_s = events[-1].time_s if end_s is None else end_s
+    return events + [TimedEvent(at_s, NoteOff(pitch)) for pitch in sorted(sounding)]
 
 
 def _digest(performer: Performer) -> None:
@@ -100,15 +174,19 @@ def _progress(total: int | None, what: str, unit: str) -> "tqdm[None]":
     return tqdm(total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False)
 
 
-def _write(options: OfflineOptions, heard: list[TimedEvent], planned: list[TimedEvent]) -> None:
+def _write(
+    job: Job, heard: Sequence[TimedEvent], planned: Sequence[TimedEvent], picture: bool
+) -> None:
     """Write both parts; the performer's part begins with the pedal as the player left it."""
     if any(isinstance(event.event, Pedal) for event in heard):
-        heard = [*heard, TimedEvent(heard[-1].time_s, Pedal(False))]
+        end_s = heard[-1].time_s if job.cut_s is None else job.cut_s
+        heard = [*heard, TimedEvent(end_s, Pedal(False))]
     tracks = (
         Track("player", 0, tuple(heard)),
         Track("performer", PERFORMER_CHANNEL, tuple(planned)),
     )
-    write_performance(options.out, tracks)
-    parts = (("player", heard), ("performer", planned))
-    from_s = max(0.0, planned[0].time_s - SHOWN_BEFORE_S)
-    draw_piano_roll(options.out.with_suffix(".png"), parts, from_s)
+    write_performance(job.out, tracks)
+    if picture:
+        from_s = max(0.0, planned[0].time_s - SHOWN_BEFORE_S)
+        parts = (("player", heard), ("performer", planned))
+        draw_piano_roll(job.out.with_suffix(".png"), parts, from_s)

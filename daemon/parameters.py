@@ -4,11 +4,13 @@ Validation, the `schema` reply, the command-line client, config.yaml and the doc
 this table; nothing else states a range or a default.
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
-from perceivers.ranges import Range, Setting, Value, table
+from perceivers.errors import SettingsError
+from perceivers.ranges import Range, Setting, Value, shown, suggestion, table
 
 
 class LengthUnit(StrEnum):
@@ -128,3 +130,28 @@ APPLIES: dict[str, Applies] = {item.name: item.metadata["applies"] for item in f
 def as_json(parameters: Parameters) -> dict[str, Value]:
     """Return every parameter by name."""
     return asdict(parameters)
+
+
+def with_words(parameters: Parameters, words: Sequence[str]) -> Parameters:
+    """Return the parameters changed by names and values, in turn, as a command line has them.
+
+    Raises SettingsError for an unknown name, a value that is not allowed, or a name alone.
+    """
+    if len(words) % 2:
+        raise SettingsError(f"names and values come in pairs; {shown(words[-1])} is alone")
+    changes: dict[str, Any] = {}
+    for name, text in zip(words[::2], words[1::2], strict=True):
+        if name not in TABLE:
+            raise SettingsError(f"unknown parameter {shown(name)}; {suggestion(name, TABLE)}")
+        changes[name] = TABLE[name].admit(_value_of(TABLE[name], text))
+    return replace(parameters, **changes)
+
+
+def _value_of(row: Setting, text: str) -> Value:
+    """Return the value that a text means, or the text itself where it means none."""
+    if row.range.optional and text.lower() in ("null", "none"):
+        return None
+    try:
+        return row.kind(text) if row.kind in (int, float) else text
+    except ValueError:
+        return text
