@@ -44,17 +44,18 @@ class PedalSwitch:
     """Turns the values of a continuous pedal (CC64) into changes of state, with hysteresis.
 
     Down at 64 and above; up below 40; between the two the state is kept, so that a pedal resting
-    near the middle does not chatter.
+    near the middle does not chatter. With `up_below=PEDAL_DOWN_FROM` there is no hysteresis.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, up_below: int = PEDAL_UP_BELOW) -> None:
         self.down = False
+        self._up_below = up_below
 
     def feed(self, value: int) -> Pedal | None:
         """Take one controller value (0-127) and return the change of state, if there is one."""
         if not self.down and value >= PEDAL_DOWN_FROM:
             self.down = True
-        elif self.down and value < PEDAL_UP_BELOW:
+        elif self.down and value < self._up_below:
             self.down = False
         else:
             return None

@@ -9,7 +9,14 @@ import mido
 
 from perceivers.atomic import atomic_path
 from perceivers.errors import MidiFileError
-from perceivers.events import Event, NoteOff, NoteOn, PedalSwitch, TimedEvent
+from perceivers.events import (
+    PEDAL_UP_BELOW,
+    Event,
+    NoteOff,
+    NoteOn,
+    PedalSwitch,
+    TimedEvent,
+)
 
 SUSTAIN = 64
 DRUM_CHANNEL = 9
@@ -27,14 +34,14 @@ class Track:
     events: tuple[TimedEvent, ...]
 
 
-def read_performance(path: Path) -> list[TimedEvent]:
+def read_performance(path: Path, pedal_up_below: int = PEDAL_UP_BELOW) -> list[TimedEvent]:
     """Read a MIDI file as one piano performance, in seconds from the start of the file.
 
     All tracks and channels but the drums are one player; velocity 0 is a note-off; the sustain
-    pedal (CC64) becomes a switch with hysteresis. Raises MidiFileError when the file is not MIDI,
-    is damaged or lasts more than a day.
+    pedal (CC64) becomes a switch with hysteresis: down at 64, up below `pedal_up_below`. Raises
+    MidiFileError when the file is not MIDI, is damaged or lasts more than a day.
     """
-    switch = PedalSwitch()
+    switch = PedalSwitch(pedal_up_below)
     events = []
     for time_s, message in _messages(path):
         event = _event_of(message, switch)

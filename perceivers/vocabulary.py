@@ -39,6 +39,26 @@ class Source(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Flavour(StrEnum):
+    """How a performance is said in tokens: which kinds are used, and what they mean.
+
+    Both flavours have the same token numbers, so that model and training are the same code; but
+    tokens, checkpoints and figures of one mean nothing in the other, and their fingerprints differ.
+    """
+
+    EVENTS = "events"
+    """What keys and pedal do: the language of the Performer."""
+    SUSTAIN_388 = "sustain-388"
+    """What sounds: the pedal is in the note ends; see `perceivers/sustain.py`."""
+
+
+KINDS_OF_FLAVOUR = {
+    Flavour.EVENTS: frozenset(Kind),
+    Flavour.SUSTAIN_388: frozenset((Kind.NOTE_ON, Kind.NOTE_OFF, Kind.TIME_SHIFT, Kind.VELOCITY)),
+}
+"""The kinds of token that a model of each flavour may have to predict."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenRange:
     """The consecutive tokens of one kind: `start` … `start + size - 1`."""
@@ -121,12 +141,25 @@ def velocity_of(bin_index: int) -> int:
     return bin_index * VELOCITIES_PER_BIN + VELOCITIES_PER_BIN // 2
 
 
-def fingerprint() -> str:
+def predictable_tokens(flavour: Flavour) -> tuple[int, ...]:
+    """Return the tokens that a model of a flavour may have to predict, in order."""
+    kinds = KINDS_OF_FLAVOUR[flavour]
+    return tuple(token for token, kind in enumerate(_KIND_OF_TOKEN) if kind in kinds)
+
+
+def fingerprint(flavour: Flavour = Flavour.EVENTS) -> str:
     """Return a short hash of the table: equal for equal vocabularies, and only for those."""
-    table = {
+    table: dict[str, object] = {
         "kinds": [[kind.value, size] for kind, size in _SIZES],
         "sources": [source.value for source in Source],
         "steps_per_second": STEPS_PER_SECOND,
         "velocity_of_bin": [velocity_of(index) for index in range(VELOCITY_BINS)],
     }
+    if flavour is not Flavour.EVENTS:
+        table["flavour"] = flavour.value
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def flavour_of(found: str) -> Flavour | None:
+    """Return the flavour that has a fingerprint, None for that of another vocabulary."""
+    return next((flavour for flavour in Flavour if fingerprint(flavour) == found), None)

@@ -1,115 +1,61 @@
 """Prepare token files from a folder of MIDI files, in parallel, restartable shard by shard.
 
     python training/prepare_data.py --midi FOLDER --out TOKENS
+    python training/prepare_data.py --flavour sustain-388 --midi FOLDER --out OTHER_TOKENS
 
 FOLDER may hold a MANIFEST.csv with the columns `path` and `split` (train, validation, test), and
 optionally `dataset` and `capture`. Without one, the pieces are split 80/10/10 by the notes that
 they begin with, so that two performances of one piece never part. A file that cannot be read, or
-holds no notes, is named, counted and skipped.
+holds no notes, is named, counted and skipped. The flavour `sustain-388` says what sounds, for
+figures that stand beside published ones (perceivers/sustain.py).
 """
 
 import argparse
-import hashlib
-import json
 import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np
 from tqdm import tqdm
 
-from perceivers.encoder import encode
-from perceivers.errors import MidiFileError, PerformerError
-from perceivers.events import NoteOn, TimedEvent
-from perceivers.midi_files import read_performance
-from perceivers.vocabulary import fingerprint
-from training.midi_folder import SPLITS, MidiFile, find_files
-from training.token_store import Piece, Tokens, write_atomically, write_index
+from perceivers.errors import ModelMismatch, PerformerError
+from perceivers.vocabulary import Flavour
+from training.midi_folder import SPLITS, find_files
+from training.shards import Report, Shard, Skipped
+from training.token_store import Piece, flavour_in, write_index
 
 FILES_PER_SHARD = 64
-OPENING_NOTES = 48
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that was left out, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a preparation did."""
-
-    pieces: list[Piece]
-    skipped: list[Skipped]
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One token file and the MIDI files that it is made from."""
-
-    root: Path
-    out: Path
-    number: int
-    files: tuple[MidiFile, ...]
-
-    @property
-    def name(self) -> str:
-        """Return the name of the token file."""
-        return f"shard-{self.number:05d}.bin"
-
-    def done(self) -> Report | None:
-        """Return the report of an earlier run, if it made this shard from the same files."""
-        described = (self.out / self.name).with_suffix(".json")
-        if not described.exists() or not (self.out / self.name).exists():
-            return None
-        content = json.loads(described.read_text())
-        if content["key"] != self._key():
-            return None
-        return Report(
-            [Piece(**piece) for piece in content["pieces"]],
-            [Skipped(**skip) for skip in content["skipped"]],
-        )
-
-    def make(self) -> Report:
-        """Encode the files; write the tokens, then their description."""
-        report, tokens = _encode_files(self.root, self.name, self.files)
-        write_atomically(self.out / self.name, tokens.astype("<u2").tobytes())
-        content = {"key": self._key()} | asdict(report)
-        described = (self.out / self.name).with_suffix(".json")
-        write_atomically(described, json.dumps(content).encode())
-        return report
-
-    def _key(self) -> str:
-        """Return a hash of everything that the shard is made from."""
-        state = []
-        for file in self.files:
-            path = self.root / file.path
-            stat = path.stat() if path.exists() else None
-            state.append([asdict(file), stat and (stat.st_size, stat.st_mtime_ns)])
-        content = json.dumps([fingerprint(), str(self.root.resolve()), state])
-        return hashlib.sha256(content.encode()).hexdigest()
-
-
-def prepare(root: Path, out: Path, workers: int = 0, quiet: bool = False) -> Report:
+def prepare(
+    root: Path,
+    out: Path,
+    workers: int = 0,
+    quiet: bool = False,
+    flavour: Flavour = Flavour.EVENTS,
+) -> Report:
     """Encode every MIDI file under `root` into shards in `out`.
 
-    A shard that is already there, made from the same files and vocabulary, is kept.
+    A shard that is already there, made from the same files, vocabulary and flavour, is kept.
+    Raises ModelMismatch when `out` holds token files of another flavour.
     """
+    there = flavour_in(out)
+    if there not in (None, flavour):
+        raise ModelMismatch(
+            f"{out}: holds token files of flavour '{there}', not '{flavour}'; give another --out, "
+            "or remove that folder"
+        )
     files = find_files(root)
     out.mkdir(parents=True, exist_ok=True)
     shards = [
-        Shard(root, out, number, tuple(files[start : start + FILES_PER_SHARD]))
+        Shard(root, out, number, tuple(files[start : start + FILES_PER_SHARD]), flavour)
         for number, start in enumerate(range(0, len(files), FILES_PER_SHARD))
     ]
     reports = {shard.number: report for shard in shards if (report := shard.done()) is not None}
@@ -123,7 +69,7 @@ def prepare(root: Path, out: Path, workers: int = 0, quiet: bool = False) -> Rep
     pieces = _split_by_opening([p for shard in shards for p in reports[shard.number].pieces])
     if not pieces:
         raise PerformerError(f"{root}: none of {len(files)} files holds notes; {_why(skipped)}")
-    write_index(out, pieces)
+    write_index(out, pieces, flavour)
     return Report(pieces, skipped)
 
 
@@ -144,44 +90,6 @@ def _made(shards: list[Shard], workers: int) -> Iterator[tuple[Shard, Report]]:
 
 def _why(skipped: list[Skipped]) -> str:
     return "; ".join(f"{skip.path}: {skip.reason}" for skip in skipped[:3])
-
-
-def _encode_files(root: Path, shard: str, files: Sequence[MidiFile]) -> tuple[Report, Tokens]:
-    pieces: list[Piece] = []
-    skipped: list[Skipped] = []
-    parts: list[Tokens] = []
-    offset = 0
-    for file in files:
-        try:
-            events = read_performance(root / file.path)
-        except MidiFileError as error:
-            skipped.append(Skipped(file.path, str(error).removeprefix(f"{root / file.path}: ")))
-            continue
-        notes = sum(isinstance(event.event, NoteOn) for event in events)
-        if not notes:
-            skipped.append(Skipped(file.path, "holds no notes"))
-            continue
-        tokens = np.array(encode(_from_first_event(events), file.source), dtype=np.uint16)
-        split = file.split or _opening_key(events)
-        seconds = events[-1].time_s - events[0].time_s
-        pieces.append(
-            Piece(file.path, split, file.dataset, shard, offset, len(tokens), notes, seconds)
-        )
-        parts.append(tokens)
-        offset += len(tokens)
-    return Report(pieces, skipped), np.concatenate(parts) if parts else np.zeros(0, np.uint16)
-
-
-def _from_first_event(events: list[TimedEvent]) -> list[TimedEvent]:
-    """Start the clock at the first event: the silence at the head of a file is not music."""
-    start_s = events[0].time_s
-    return [TimedEvent(event.time_s - start_s, event.event) for event in events]
-
-
-def _opening_key(events: list[TimedEvent]) -> str:
-    """Return a hash of the pitches that the piece begins with, in place of a split."""
-    pitches = [event.event.pitch for event in events if isinstance(event.event, NoteOn)]
-    return hashlib.sha256(bytes(sorted(pitches[:OPENING_NOTES]))).hexdigest()
 
 
 def _split_by_opening(pieces: list[Piece]) -> list[Piece]:
@@ -221,9 +129,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--midi", type=Path, required=True, help="folder of MIDI files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the token files")
     parser.add_argument("--workers", type=int, default=0, help="processes (default: all cores)")
+    parser.add_argument(
+        "--flavour",
+        type=Flavour,
+        choices=list(Flavour),
+        default=Flavour.EVENTS,
+        help="events (keys and pedal, the Performer's own; default) or sustain-388 (what sounds)",
+    )
     options = parser.parse_args(arguments)
     try:
-        print_report(prepare(options.midi, options.out, options.workers))
+        report = prepare(options.midi, options.out, options.workers, flavour=options.flavour)
+        print_report(report)
     except PerformerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,7 @@
 """Token files: shards of uint16 tokens, memory-mapped, with an index of pieces.
 
 A folder holds `shard-00000.bin` (tokens, little-endian uint16, piece after piece), beside each
-`shard-00000.json` (its pieces), and `index.json` (vocabulary fingerprint and all pieces).
+`shard-00000.json` (its pieces), and `index.json` (flavour, vocabulary fingerprint, all pieces).
 """
 
 import json
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from perceivers.atomic import atomic_path
 from perceivers.errors import ModelMismatch, PerformerError
-from perceivers.vocabulary import fingerprint
+from perceivers.vocabulary import Flavour, fingerprint, flavour_of
 
 Tokens = npt.NDArray[np.uint16]
 INDEX = "index.json"
@@ -38,11 +38,14 @@ class TokenStore:
     """Read access to the pieces of one split, or to some of its data sets.
 
     Raises PerformerError when the folder holds no token files, ModelMismatch when they are of
-    another vocabulary or incomplete.
+    another vocabulary or incomplete. Whoever reads tokens checks their `flavour`.
     """
 
+    flavour: Flavour
+
     def __init__(self, folder: Path, split: str, datasets: Collection[str] = ()) -> None:
-        pieces = [piece for piece in _read_index(folder) if piece.split == split]
+        self.flavour, indexed = _read_index(folder)
+        pieces = [piece for piece in indexed if piece.split == split]
         self.pieces = [p for p in pieces if not datasets or p.dataset in datasets]
         self._shards = {
             name: _open_shard(folder / name, self.pieces)
@@ -63,7 +66,7 @@ class TokenStore:
         return np.array([piece.length for piece in self.pieces], dtype=np.int64)
 
 
-def _read_index(folder: Path) -> list[Piece]:
+def _read_index(folder: Path) -> tuple[Flavour, list[Piece]]:
     path = folder / INDEX
     if not path.is_file():
         raise PerformerError(
@@ -71,12 +74,19 @@ def _read_index(folder: Path) -> list[Piece]:
             f"`python training/prepare_data.py --midi MIDI_FOLDER --out {folder}`"
         )
     index = json.loads(path.read_text())
-    if index["vocabulary"] != fingerprint():
+    flavour = flavour_of(index["vocabulary"])
+    if flavour is None:
         raise ModelMismatch(
             f"{folder}: tokens of vocabulary {index['vocabulary']}, this is {fingerprint()}; "
             "run training/prepare_data.py again"
         )
-    return [Piece(**fields) for fields in index["pieces"]]
+    return flavour, [Piece(**fields) for fields in index["pieces"]]
+
+
+def flavour_in(folder: Path) -> Flavour | None:
+    """Return the flavour of the token files in a folder, None where there are none of ours."""
+    path = folder / INDEX
+    return flavour_of(json.loads(path.read_text())["vocabulary"]) if path.is_file() else None
 
 
 def _open_shard(path: Path, pieces: list[Piece]) -> Tokens:
@@ -96,7 +106,11 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-def write_index(folder: Path, pieces: list[Piece]) -> None:
+def write_index(folder: Path, pieces: list[Piece], flavour: Flavour = Flavour.EVENTS) -> None:
     """Write the index over all shards."""
-    content = {"vocabulary": fingerprint(), "pieces": [asdict(piece) for piece in pieces]}
+    content = {
+        "flavour": flavour.value,
+        "vocabulary": fingerprint(flavour),
+        "pieces": [asdict(piece) for piece in pieces],
+    }
     write_atomically(folder / INDEX, json.dumps(content, indent=0).encode())
