@@ -1,0 +1,271 @@
+"""How far what a model plays lies from what people play, feature by feature.
+
+What is measured: for each feature, three sets of Euclidean distances: between excerpts of the
+model, between excerpts of pianists, and from the one to the other. If model and pianists played
+alike, all three would be distributed alike. So the distances within either set are compared with
+those across, and of the two comparisons the worse one counts: distances within the model's set
+cannot see that it plays in another register, those within the pianists' cannot see all of a model
+that repeats itself.
+
+Conventions: distances between excerpts of the same piece are left out, as they are small whoever
+plays. Densities are Gaussian kernel estimates, reflected at 0, on one grid for all three sets, from
+0 to the largest distance plus three bandwidths. One bandwidth serves all: the mean over the sets of
+Scott's, the standard deviation times count^(-1/5).
+
+Metrics:
+
+    overlap_area      integral of the smaller of two densities, 0 to 1; 1 is best
+    jensen_shannon    divergence of two densities in bits, 0 to 1; 0 is best
+    wasserstein_1     mean shift between the distances themselves, no kernel; in units of the
+                      feature; 0 is best
+
+Each comes with an interval and a floor, see `compare`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluation.features import FEATURES
+from training.evaluation.notes import Floats, Ints, Notes, TooFewNotes, on_grid, sustained
+
+GRID_POINTS = 1024
+BANDWIDTHS_BEYOND = 3.0
+BOOTSTRAPS = 200
+SPLITS = 100
+FEWEST_PIECES = 4  # two halves in which there is a distance between two pieces
+
+Bools = NDArray[np.bool_]
+Draw = tuple[Floats, Floats]  # weights of all excerpts (n,), on the model's and the human side
+Comparison = dict[str, dict[str, dict[str, float]]]
+METRICS = ("overlap_area", "jensen_shannon", "wasserstein_1")
+
+
+def distances(a: Floats, b: Floats) -> Floats:
+    """Return the Euclidean distances from the rows of a (N, D) to those of b (M, D): (N, M)."""
+    return np.stack([np.sqrt(((b - row) ** 2).sum(axis=1)) for row in a])
+
+
+def scott_bandwidth(values: Floats) -> float:
+    """Return Scott's bandwidth for one dimension; 0 for fewer than two values."""
+    if len(values) < 2:
+        return 0.0
+    return float(np.std(values, ddof=1) * len(values) ** -0.2)
+
+
+def common_grid(largest: float, bandwidth: float) -> Floats:
+    """Return the points at which densities of distances are estimated: (1024,), from 0."""
+    return np.linspace(0.0, largest + BANDWIDTHS_BEYOND * bandwidth, GRID_POINTS)
+
+
+def reflected_kernel(grid: Floats, bandwidth: float) -> Floats:
+    """Return the Gaussian kernel between grid points (G, G), its part below 0 folded back."""
+    if bandwidth <= 0:
+        return np.eye(len(grid))
+    apart = (grid[:, None] - grid[None, :]) / bandwidth
+    mirrored = (grid[:, None] + grid[None, :]) / bandwidth
+    return np.asarray(np.exp(-0.5 * apart**2) + np.exp(-0.5 * mirrored**2))
+
+
+def overlap_area(p: Floats, q: Floats) -> Floats:
+    """Return the areas under both of two densities (..., G) that sum to 1."""
+    return np.asarray(np.minimum(p, q).sum(axis=-1))
+
+
+def jensen_shannon(p: Floats, q: Floats) -> Floats:
+    """Return the Jensen-Shannon divergences in bits of two densities (..., G) that sum to 1."""
+    middle = 0.5 * (p + q)
+    return np.maximum(0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle)), 0.0)
+
+
+def _relative_entropy(p: Floats, q: Floats) -> Floats:
+    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+    return np.asarray((p * np.log2(ratio)).sum(axis=-1))
+
+
+def wasserstein_1(values: Floats, p: Floats, q: Floats) -> float:
+    """Return the distance between two distributions over the same ascending values (K,).
+
+    p and q (K,) are their weights and sum to 1.
+    """
+    return float(np.abs(np.cumsum(p - q)[:-1]) @ np.diff(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The distances of one feature between excerpts of different pieces, in ascending order."""
+
+    first: Ints  # (K,), which excerpt
+    second: Ints  # (K,)
+    distance: Floats  # (K,)
+    bandwidth: float
+    grid: Floats  # (G,)
+
+    def figures(self, draws: Sequence[Draw]) -> Floats:
+        """Compare the two sets of excerpts of each draw by the three METRICS: (draws, 3)."""
+        step = self.grid[1] - self.grid[0]
+        place = self.distance / step if step > 0 else np.zeros(len(self.distance))
+        left = np.minimum(place.astype(np.int64), GRID_POINTS - 2)
+        share = place - left
+        on_points = np.empty((len(draws), 3, GRID_POINTS))
+        shifts = np.empty(len(draws))
+        for i, (a, b) in enumerate(draws):
+            sets = self._weights(a, b)
+            for row, weights in enumerate(sets):
+                upper = weights * share
+                on_points[i, row] = np.bincount(left, weights - upper, GRID_POINTS)
+                on_points[i, row] += np.bincount(left + 1, upper, GRID_POINTS)
+            shifts[i] = max(wasserstein_1(self.distance, within, sets[2]) for within in sets[:2])
+        p_a, p_b, p_across = self._smooth(on_points)
+        overlap = np.minimum(overlap_area(p_a, p_across), overlap_area(p_b, p_across))
+        divergence = np.maximum(jensen_shannon(p_a, p_across), jensen_shannon(p_b, p_across))
+        return np.stack([overlap, divergence, shifts], axis=1)
+
+    def _weights(self, a: Floats, b: Floats) -> list[Floats]:
+        """Return the weights (K,) of the distances within a, within b and across; sums are 1."""
+        a1, a2, b1, b2 = a[self.first], a[self.second], b[self.first], b[self.second]
+        return [weights / weights.sum() for weights in (a1 * a2, b1 * b2, a1 * b2 + b1 * a2)]
+
+    def _smooth(self, on_points: Floats) -> Floats:
+        """Return densities (3, draws, G), rows sum to 1, of masses on the grid (draws, 3, G)."""
+        kernel = reflected_kernel(self.grid, self.bandwidth)
+        smooth = on_points.reshape(-1, GRID_POINTS) @ kernel
+        smooth /= smooth.sum(axis=1, keepdims=True)
+        return np.moveaxis(smooth.reshape(on_points.shape), 1, 0)
+
+
+def make_pairs(values: Floats, pieces: Ints, is_model: Bools) -> Pairs:
+    """Return the distances between the rows of values (n, D), same pieces left out."""
+    first, second = np.triu_indices(len(values), 1)
+    apart = pieces[first] != pieces[second]
+    first, second = first[apart], second[apart]
+    distance = distances(values, values)[first, second]
+    order = np.argsort(distance, kind="stable")
+    first, second, distance = first[order], second[order], distance[order]
+    models = is_model[first].astype(np.int64) + is_model[second]
+    bandwidth = float(np.mean([scott_bandwidth(distance[models == n]) for n in range(3)]))
+    grid = common_grid(float(distance[-1]), bandwidth)
+    return Pairs(first, second, distance, bandwidth, grid)
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """Which excerpts are compared with which."""
+
+    whole: Draw
+    resampled: list[Draw]  # pieces drawn with replacement
+    floor: list[Draw]  # half of the pianists' pieces against the other half
+    halves: list[Draw]  # the model in the one half of the pieces, the pianists in the other
+
+
+def make_draws(pieces: Ints, is_model: Bools, rng: np.random.Generator) -> Draws:
+    """Draw resamples and splits of pieces; the same ones serve every feature."""
+    count = int(pieces.max()) + 1
+    model, human = is_model.astype(np.float64), (~is_model).astype(np.float64)
+
+    def has_two_pieces(weights: Floats) -> bool:
+        return len(np.unique(pieces[weights > 0])) > 1
+
+    resampled: list[Draw] = []
+    while len(resampled) < BOOTSTRAPS:
+        times = np.bincount(rng.integers(count, size=count), minlength=count)[pieces]
+        if has_two_pieces(model * times) and has_two_pieces(human * times):
+            resampled.append((model * times, human * times))
+    floor: list[Draw] = []
+    halves: list[Draw] = []
+    while len(floor) < SPLITS:
+        here = (rng.permutation(count) < count // 2)[pieces]
+        sides = model * here, human * here, human * ~here
+        if all(has_two_pieces(side) for side in sides):
+            floor.append((sides[1], sides[2]))
+            halves.append((sides[0], sides[2]))
+    return Draws((model, human), resampled, floor, halves)
+
+
+def compare(
+    model: Sequence[Notes],
+    human: Sequence[Notes],
+    groups: Sequence[str],
+    rng: np.random.Generator,
+    human_groups: Sequence[str] | None = None,
+    on_feature: Callable[[str], None] = lambda _name: None,
+) -> Comparison:
+    """Compare excerpts of a model with excerpts of pianists; return JSON values.
+
+    `groups` names the piece of each excerpt of the model, and also of the pianists' unless
+    `human_groups` does. Excerpts should be of equal length. They are put on the 10 ms grid and the
+    pedal is applied, the same for both.
+
+    Returns {feature: {metric: {value, low, high, floor, floor_low, floor_high, at_half}}}:
+
+    - value: all excerpts;
+    - low, high: value ± 1.96 standard deviations over 200 resamples of pieces (not of distances,
+      which depend on each other), cut at what the metric can be. Their quantiles would not do: a
+      resample holds fewer distinct pieces and therefore looks worse than the whole;
+    - floor, floor_low, floor_high: half of the pianists' pieces against the other half, mean and
+      95 % of 100 random splits;
+    - at_half: the mean over the same splits of the model in the one half against the pianists in
+      the other. Fewer excerpts look worse, whoever plays: this is what to set beside the floor.
+
+    Raises TooFewNotes for an excerpt without notes, or with fewer than four pieces on a side.
+    """
+    pieces, is_model = _piece_numbers(model, human, groups, human_groups or groups)
+    excerpts = [_prepared(notes, i, "model") for i, notes in enumerate(model)]
+    excerpts += [_prepared(notes, i, "human") for i, notes in enumerate(human)]
+    draws = make_draws(pieces, is_model, rng)
+    result: Comparison = {}
+    for name, feature in FEATURES.items():
+        values = np.stack([feature(notes) for notes in excerpts])
+        result[name] = _figures(make_pairs(values, pieces, is_model), draws)
+        on_feature(name)
+    return result
+
+
+def _piece_numbers(
+    model: Sequence[Notes],
+    human: Sequence[Notes],
+    groups: Sequence[str],
+    human_groups: Sequence[str],
+) -> tuple[Ints, Bools]:
+    """Return the number of the piece of each excerpt, the model's first, and which are its."""
+    for name, notes, names in (("model", model, groups), ("human", human, human_groups)):
+        if len(notes) != len(names):
+            raise ValueError(f"{len(notes)} {name} excerpts, but {len(names)} names of pieces")
+        if len(set(names)) < FEWEST_PIECES:
+            raise TooFewNotes(
+                f"{name} excerpts of {len(set(names))} pieces; at least {FEWEST_PIECES} pieces are "
+                "needed to compare halves"
+            )
+    numbers = {name: i for i, name in enumerate(sorted({*groups, *human_groups}))}
+    pieces = np.array([numbers[name] for name in (*groups, *human_groups)], dtype=np.int64)
+    return pieces, np.arange(len(pieces)) < len(model)
+
+
+def _prepared(notes: Notes, index: int, side: str) -> Notes:
+    if not len(notes):
+        raise TooFewNotes(f"{side} excerpt {index} holds no notes: leave it out, and count it")
+    return sustained(on_grid(notes))
+
+
+def _figures(pairs: Pairs, draws: Draws) -> dict[str, dict[str, float]]:
+    values = pairs.figures([draws.whole])[0]
+    margin = 1.96 * pairs.figures(draws.resampled).std(axis=0, ddof=1)
+    floor = pairs.figures(draws.floor)
+    low = np.maximum(values - margin, 0.0)
+    high = np.minimum(values + margin, [1.0, 1.0, np.inf])
+    floor_low, floor_high = np.quantile(floor, [0.025, 0.975], axis=0)
+    columns = {
+        "value": values,
+        "low": low,
+        "high": high,
+        "floor": floor.mean(axis=0),
+        "floor_low": floor_low,
+        "floor_high": floor_high,
+        "at_half": pairs.figures(draws.halves).mean(axis=0),
+    }
+    return {
+        metric: {name: float(column[i]) for name, column in columns.items()}
+        for i, metric in enumerate(METRICS)
+    }
