@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 
 def rotary_angles(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
@@ -44,13 +44,36 @@ def dense_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     return scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
+def windowed_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    window: int,
+    key_padding: Tensor | None = None,
+    kept: Tensor | None = None,
+) -> Tensor:
+    """Attend within a band in whichever way is the fastest: the training form.
+
+    Arguments as in `blockwise_attention`.
+    """
+    if k.shape[-2] <= window and kept is None:
+        return prefix_attention(q, k, v, key_padding)
+    return blockwise_attention(q, k, v, window, key_padding, kept)
+
+
 def blockwise_attention(
-    q: Tensor, k: Tensor, v: Tensor, window: int, key_padding: Tensor | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    window: int,
+    key_padding: Tensor | None = None,
+    kept: Tensor | None = None,
 ) -> Tensor:
     """Attend within a band block by block: no N x S mask, no work far outside the band.
 
-    q (B, H, N, D), k and v (B, H, S, D). `key_padding` (B,) counts invalid keys at the left;
-    the first query must see at least itself. Returns (B, H, N, D).
+    q (B, H, N, D), k and v (B, H, S, D). `key_padding` (B,) counts invalid keys at the left, and
+    `kept` (S,) tells which of all keys may be seen. Returns (B, H, N, D); a query that is itself
+    padding gets anything finite.
     """
     queries, keys = q.shape[-2], k.shape[-2]
     block = min(queries, max(64, window // 4 * 2))
@@ -63,6 +86,10 @@ def blockwise_attention(
         if key_padding is not None:
             position = torch.arange(first, last, device=q.device)
             mask = mask & (position >= key_padding[:, None])[:, None, None, :]
+            # Every query sees itself: without any key there is no softmax.
+            mask = mask | band(stop - start, last - first, 1, q.device)
+        if kept is not None:
+            mask = mask & kept[first:last]
         part = q[..., start:stop, :]
         outputs.append(
             scaled_dot_product_attention(
@@ -75,16 +102,27 @@ def blockwise_attention(
 def prefix_attention(q: Tensor, k: Tensor, v: Tensor, key_padding: Tensor | None) -> Tensor:
     """Attend causally to everything up to the query's own position.
 
-    Shapes as in `blockwise_attention`. Each sample is attended without its padding, so that no
+    Arguments as in `blockwise_attention`. Each sample is attended without its padding, so that no
     mask over the long prefix is ever written out.
     """
-    padding = [0] * q.shape[0] if key_padding is None else key_padding.tolist()
+    if key_padding is None:
+        return _lower_right_attention(q, k, v)
     return torch.cat(
         [
-            _lower_right_attention(q[i : i + 1], k[i : i + 1, :, pad:], v[i : i + 1, :, pad:])
-            for i, pad in enumerate(padding)
+            _unpadded_attention(q[i : i + 1], k[i : i + 1], v[i : i + 1], padding)
+            for i, padding in enumerate(key_padding.tolist())
         ]
     )
+
+
+def _unpadded_attention(q: Tensor, k: Tensor, v: Tensor, padding: int) -> Tensor:
+    """Attend in one sample; queries that are padding themselves get zeros."""
+    padded_queries = max(0, padding - (k.shape[-2] - q.shape[-2]))
+    if padded_queries == q.shape[-2]:
+        return torch.zeros_like(q)
+    k, v = k[..., padding:, :], v[..., padding:, :]
+    attended = _lower_right_attention(q[..., padded_queries:, :], k, v)
+    return pad(attended, (0, 0, padded_queries, 0)) if padded_queries else attended
 
 
 def _lower_right_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

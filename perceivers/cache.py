@@ -33,9 +33,15 @@ class Cache(NamedTuple):
     layers: tuple[KeyValue, ...]
 
 
-def empty_cache(architecture: Architecture, batch: int = 1) -> Cache:
-    """Return the cache before the first token."""
+def empty_cache(
+    architecture: Architecture, batch: int = 1, device: torch.device | None = None
+) -> Cache:
+    """Return the cache before the first token.
+
+    Raises ModelMismatch for an architecture whose stream would not be the trained function.
+    """
+    architecture.check_streams_exactly()
     shape = (batch, architecture.heads, 0, architecture.head_dim)
-    empty = KeyValue(torch.zeros(shape), torch.zeros(shape))
+    empty = KeyValue(torch.zeros(shape, device=device), torch.zeros(shape, device=device))
     crosses = (empty,) * len(architecture.scales)
     return Cache(0, crosses, (empty,) * len(architecture.windows))

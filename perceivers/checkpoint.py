@@ -1,5 +1,6 @@
 """Checkpoints: weights and everything needed to resume, saved atomically as plain data."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from perceivers.architecture import Architecture
 from perceivers.atomic import atomic_path
 from perceivers.errors import ModelMismatch
 from perceivers.model import PerceiverS
-from perceivers.vocabulary import fingerprint
+from perceivers.vocabulary import Flavour, fingerprint, flavour_of
 
 FORMAT = 1
 
@@ -25,10 +26,12 @@ class Checkpoint:
     """Numbers and strings that describe the training so far (steps, tokens, losses, data)."""
     resume: dict[str, Any]
     """State of optimisers, to go on exactly; empty in a checkpoint made to be played."""
+    flavour: Flavour = Flavour.EVENTS
+    """The flavour of the tokens that it was trained on."""
 
-    def build_model(self, dropout: float = 0.0) -> PerceiverS:
+    def build_model(self, dropout: float = 0.0, prefix_dropout: float = 0.0) -> PerceiverS:
         """Return the model with these weights."""
-        model = PerceiverS(self.architecture, dropout)
+        model = PerceiverS(self.architecture, dropout, prefix_dropout)
         model.load_state_dict(self.weights)
         return model
 
@@ -37,7 +40,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; the old file stays until the new one is complete on the disk."""
     content = {
         "format": FORMAT,
-        "vocabulary": fingerprint(),
+        "vocabulary": fingerprint(checkpoint.flavour),
         "architecture": checkpoint.architecture.to_json(),
         "weights": checkpoint.weights,
         "progress": checkpoint.progress,
@@ -47,11 +50,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         torch.save(content, partial)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, flavours: Collection[Flavour] = (Flavour.EVENTS,)) -> Checkpoint:
     """Read a checkpoint; no code in the file is ever run.
 
     Raises ModelMismatch, naming the file, when it is damaged or made for another vocabulary,
-    format or architecture.
+    format or architecture, or trained on a flavour of tokens that is not among `flavours`.
     """
     if not path.exists():
         raise ModelMismatch(f"{path}: no such checkpoint")
@@ -66,10 +69,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
     missing = {"vocabulary", "architecture", "weights", "progress", "resume"} - set(content)
     if missing:
         raise ModelMismatch(f"{path}: not a whole checkpoint; missing {sorted(missing)}")
-    if content["vocabulary"] != fingerprint():
+    flavour = flavour_of(content["vocabulary"])
+    if flavour is None:
         raise ModelMismatch(
             f"{path}: made with vocabulary {content['vocabulary']}, this is {fingerprint()}; "
             "train a model with this version, or use the version that made it"
         )
-    architecture = Architecture.from_json(content["architecture"])
-    return Checkpoint(architecture, content["weights"], content["progress"], content["resume"])
+    try:
+        architecture = Architecture.from_json(content["architecture"])
+    except ModelMismatch as error:
+        raise ModelMismatch(f"{path}: {error}; use the version that made it") from error
+    if flavour not in flavours:
+        raise ModelMismatch(
+            f"{path}: trained on tokens of flavour '{flavour}'; here '{', '.join(flavours)}' "
+            "is needed"
+        )
+    weights, progress, resume = (content[part] for part in ("weights", "progress", "resume"))
+    return Checkpoint(architecture, weights, progress, resume, flavour)

@@ -5,8 +5,7 @@ silent, docs/model.md says what was chosen. B batch, N latents, P prefix tokens,
 step, E model width, V vocabulary.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,34 +13,15 @@ from torch.nn.functional import embedding, gelu, linear
 
 from perceivers.architecture import Architecture
 from perceivers.attention import (
-    blockwise_attention,
     dense_attention,
-    prefix_attention,
     rotary_angles,
     rotate,
+    windowed_attention,
 )
 from perceivers.cache import Cache, KeyValue
+from perceivers.context import Angles, Context, Memory
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-Angles = tuple[Tensor, Tensor]
-
-
-class Context(NamedTuple):
-    """What the cross-attentions look back on."""
-
-    tokens: Tensor  # (B, S)
-    normed_table: Tensor  # (V, E): the normalised embedding of the whole vocabulary
-    angles: Angles  # of every position
-    padding: Tensor | None  # (B,): masked tokens at the left; None where there are none
-
-    def seen_by(self, queries: int, window: int) -> "Context":
-        """Return the part that the last `queries` positions reach with a window."""
-        skipped = max(0, self.tokens.shape[1] - (queries + window - 1))
-        padding = None if self.padding is None else (self.padding - skipped).clamp(min=0)
-        if padding is not None and not bool(padding.any()):
-            padding = None
-        angles = (self.angles[0][skipped:], self.angles[1][skipped:])
-        return Context(self.tokens[:, skipped:], self.normed_table, angles, padding)
+Attend = Callable[[Tensor, Memory], Tensor]
 
 
 class FeedForward(nn.Module):
@@ -105,10 +85,10 @@ class CrossAttention(nn.Module):
         values = embedding(tokens, linear(normed_table, self.attention.value.weight))
         return KeyValue(rotate(self.attention.split(keys), *angles), self.attention.split(values))
 
-    def forward(self, x: Tensor, memory: KeyValue, angles: Angles, attend: Attend) -> Tensor:
+    def forward(self, x: Tensor, memory: Memory, angles: Angles, attend: Attend) -> Tensor:
         """Map x (B, N, E) to (B, N, E)."""
         q = rotate(self.attention.split(self.attention.query(self.norm(x))), *angles)
-        y: Tensor = self.feedforward(x + self.attention.merge(attend(q, *memory)))
+        y: Tensor = self.feedforward(x + self.attention.merge(attend(q, memory)))
         return y
 
 
@@ -136,16 +116,27 @@ class SelfAttention(nn.Module):
 
 
 class PerceiverS(nn.Module):
-    """The model: embeddings, the cascade of cross-attentions, banded self-attention, logits."""
+    """The model: embeddings, cross-attentions, banded self-attentions, logits."""
 
-    def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
+    def __init__(
+        self, architecture: Architecture, dropout: float = 0.0, prefix_dropout: float = 0.0
+    ) -> None:
+        """Make a model with random weights.
+
+        dropout: share of what attention and feed-forward add that is dropped while training.
+        prefix_dropout: share of the tokens before the latents that no cross-attention sees while
+        training, drawn anew for each batch.
+        """
         super().__init__()
         self.architecture = architecture
+        self.prefix_dropout = prefix_dropout
         self.embedding = nn.Embedding(architecture.vocabulary_size, architecture.dim)
-        self.context_norm = nn.LayerNorm(architecture.dim, bias=False)
+        if architecture.scales:  # a plain decoder has no context to normalise
+            self.context_norm = nn.LayerNorm(architecture.dim, bias=False)
         self.crosses = nn.ModuleList(
             CrossAttention(architecture, dropout) for _ in architecture.scales
         )
+        self.combination = _combination(architecture)
         self.layers = nn.ModuleList(
             SelfAttention(architecture, dropout) for _ in architecture.windows
         )
@@ -171,7 +162,11 @@ class PerceiverS(nn.Module):
         return [module for module in self.layers if isinstance(module, SelfAttention)]
 
     def forward(
-        self, latents: Tensor, prefix: Tensor | None = None, prefix_padding: Tensor | None = None
+        self,
+        latents: Tensor,
+        prefix: Tensor | None = None,
+        prefix_padding: Tensor | None = None,
+        carried: int | None = None,
     ) -> Tensor:
         """Return logits (B, N, V) of the token after each latent: the training form.
 
@@ -179,21 +174,22 @@ class PerceiverS(nn.Module):
         causality keeps the padding out of sight.
         prefix: (B, P) tokens before the latents, seen by the cross-attentions only; a shorter one
         is padded at its left by `prefix_padding` (B,) tokens, which are masked.
+        carried: the last prefix tokens, as many as this and as there are, get a state as well,
+        without gradient and without logits, for the self-attentions to look back on; None is the
+        architecture's number.
         """
         tokens = latents if prefix is None else torch.cat((prefix, latents), dim=1)
-        angles = self._angles(torch.arange(tokens.shape[1], device=tokens.device))
-        context = Context(tokens, self.context_norm(self.embedding.weight), angles, prefix_padding)
-        latent_angles = (angles[0][-latents.shape[1] :], angles[1][-latents.shape[1] :])
-        x = self.embedding(latents)
-        for cross, window in zip(
-            self._cross_attentions, self.architecture.cross_windows, strict=True
-        ):
-            seen = context.seen_by(x.shape[1], window)
-            memory = cross.keys_values(seen.tokens, seen.normed_table, seen.angles)
-            x = cross(x, memory, latent_angles, _attend_context(seen, window))
-        for layer, window in zip(self._self_attentions, self.architecture.windows, strict=True):
-            q, memory = layer.queries_keys_values(x, latent_angles)
-            x = layer.finish(x, blockwise_attention(q, *memory, window))
+        length, count = tokens.shape[1], latents.shape[1]
+        carried = self.architecture.carried if carried is None else carried
+        carried = min(carried, length - count)
+        angles = self._angles(torch.arange(length, device=tokens.device))
+        kept = self._kept(tokens, length - count - carried)
+        context = Context(tokens, angles, prefix_padding, kept)
+        memories = self._memories(context, carried + count)
+        older, padding = None, None
+        if carried:
+            older, padding = self._carry(context, memories, count, carried)
+        x, _ = self._run(latents, context.last_angles(count), memories, _attend, older, padding)
         return self._logits(x)
 
     def step(self, tokens: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
@@ -201,26 +197,98 @@ class PerceiverS(nn.Module):
 
         Returns logits (B, T, V) and the cache, T positions longer.
         """
-        positions = torch.arange(cache.position, cache.position + tokens.shape[1])
-        angles = self._angles(positions)
-        normed_table = self.context_norm(self.embedding.weight)
-        x = self.embedding(tokens)
-        crosses, layers = [], []
-        for cross, window, old in zip(
-            self._cross_attentions, self.architecture.cross_windows, cache.crosses, strict=True
-        ):
-            memory = old.extended(*cross.keys_values(tokens, normed_table, angles))
-            x = cross(x, memory, angles, _dense(window))
-            crosses.append(memory.trimmed(window))
-        for layer, window, old in zip(
-            self._self_attentions, self.architecture.windows, cache.layers, strict=True
-        ):
-            q, new = layer.queries_keys_values(x, angles)
-            memory = old.extended(*new)
-            x = layer.finish(x, dense_attention(q, *memory, window))
-            layers.append(memory.trimmed(window))
         position = cache.position + tokens.shape[1]
-        return self._logits(x), Cache(position, tuple(crosses), tuple(layers))
+        angles = self._angles(torch.arange(cache.position, position, device=tokens.device))
+        new = self._memories(Context(tokens, angles, None, None), tokens.shape[1])
+        memories = [memory.behind(old) for old, memory in zip(cache.crosses, new, strict=True)]
+        x, layers = self._run(tokens, angles, memories, _attend_densely, cache.layers)
+        crosses = [memory.keys_values.trimmed(memory.window) for memory in memories]
+        kept = [
+            layer.trimmed(window)
+            for layer, window in zip(layers, self.architecture.self_windows, strict=True)
+        ]
+        return self._logits(x), Cache(position, tuple(crosses), tuple(kept))
+
+    def _kept(self, tokens: Tensor, before: int) -> Tensor | None:
+        """Choose which tokens the cross-attentions see: a share of the first `before` is not."""
+        dropped = round(before * self.prefix_dropout) if self.training else 0
+        if not dropped:
+            return None
+        kept = torch.ones(tokens.shape[1], dtype=torch.bool, device=tokens.device)
+        kept[torch.randperm(before, device=tokens.device)[:dropped]] = False
+        return kept
+
+    def _memories(self, context: Context, queries: int) -> list[Memory]:
+        """Return what each cross-attention's last `queries` positions look back on."""
+        if not self.crosses:
+            return []
+        normed_table = self.context_norm(self.embedding.weight)
+        memories = []
+        for cross, window in zip(
+            self._cross_attentions, self.architecture.cross_windows, strict=True
+        ):
+            seen = context.seen_by(queries, window)
+            keys_values = cross.keys_values(seen.tokens, normed_table, seen.angles)
+            memories.append(Memory(keys_values, window, seen.padding, seen.kept))
+        return memories
+
+    @torch.no_grad()
+    def _carry(
+        self, context: Context, memories: list[Memory], count: int, carried: int
+    ) -> tuple[list[KeyValue], Tensor | None]:
+        """Compute the `carried` latents before the last `count`, as far as self-attention goes.
+
+        Returns keys and values of every layer, and how many of them are padding.
+        """
+        reached = context.seen_by(carried + count, 1)
+        tokens, padding = reached.tokens[:, :carried], reached.padding
+        angles = (reached.angles[0][:carried], reached.angles[1][:carried])
+        earlier = [memory.without_last(count) for memory in memories]
+        _, found = self._run(tokens, angles, earlier, _attend, None, padding)
+        # Autocast keeps the weights that it converted; these came without gradient.
+        torch.clear_autocast_cache()
+        return found, padding
+
+    def _run(
+        self,
+        tokens: Tensor,
+        angles: Angles,
+        memories: list[Memory],
+        attend: Attend,
+        older: Sequence[KeyValue] | None,
+        padding: Tensor | None = None,
+    ) -> tuple[Tensor, list[KeyValue]]:
+        """Take tokens (B, N) through all attentions.
+
+        older: keys and values of every layer that stand before those of these tokens; the first
+        `padding` (B,) of all are masked.
+        Returns states (B, N, E), and keys and values of every layer, old and new.
+        """
+        x = self._look_back(self.embedding(tokens), memories, angles, attend)
+        keys_values = []
+        for index, layer in enumerate(self._self_attentions):
+            q, memory = layer.queries_keys_values(x, angles)
+            if older is not None:
+                memory = older[index].extended(*memory)
+            window = self.architecture.self_windows[index]
+            x = layer.finish(x, attend(q, Memory(memory, window, padding)))
+            keys_values.append(memory)
+        return x, keys_values
+
+    def _look_back(
+        self, x: Tensor, memories: list[Memory], angles: Angles, attend: Attend
+    ) -> Tensor:
+        """Pass the cross-attentions, one behind the other or side by side."""
+        crosses = zip(self._cross_attentions, memories, strict=True)
+        if self.architecture.combine == "cascade":
+            for cross, memory in crosses:
+                x = cross(x, memory, angles, attend)
+            return x
+        found = [cross(x, memory, angles, attend) - x for cross, memory in crosses]
+        if self.architecture.combine == "sum":
+            return x + torch.stack(found).sum(0)
+        y: Tensor = x + self.combination(torch.cat(found, dim=-1))
+        return y
 
     def _angles(self, positions: Tensor) -> Angles:
         return rotary_angles(positions, self.architecture.head_dim, self.architecture.rope_base)
@@ -230,11 +298,23 @@ class PerceiverS(nn.Module):
         return logits
 
 
-def _attend_context(context: Context, window: int) -> Attend:
-    if context.tokens.shape[1] <= window:
-        return lambda q, k, v: prefix_attention(q, k, v, context.padding)
-    return lambda q, k, v: blockwise_attention(q, k, v, window, context.padding)
+def _combination(architecture: Architecture) -> nn.Sequential:
+    """Return what turns the scales' findings (B, N, S E) into one addition (B, N, E)."""
+    dim, hidden = architecture.dim, architecture.feedforward
+    found = dim * len(architecture.scales)
+    if architecture.combine == "concat":
+        return nn.Sequential(nn.Linear(found, dim, bias=False))
+    if architecture.combine == "mlp":
+        return nn.Sequential(
+            nn.Linear(found, hidden, bias=False), nn.GELU(), nn.Linear(hidden, dim, bias=False)
+        )
+    return nn.Sequential()
 
 
-def _dense(window: int) -> Attend:
-    return lambda q, k, v: dense_attention(q, k, v, window)
+def _attend(q: Tensor, memory: Memory) -> Tensor:
+    keys, values = memory.keys_values
+    return windowed_attention(q, keys, values, memory.window, memory.padding, memory.kept)
+
+
+def _attend_densely(q: Tensor, memory: Memory) -> Tensor:
+    return dense_attention(q, *memory.keys_values, memory.window)
