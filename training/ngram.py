@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from perceivers.errors import PerformerError
-from perceivers.vocabulary import VOCABULARY_SIZE
+from perceivers.vocabulary import VOCABULARY_SIZE, Flavour
 from training.token_store import TokenStore
 
 BITS_PER_TOKEN = (VOCABULARY_SIZE - 1).bit_length()
@@ -102,7 +102,7 @@ def nll_by_order(train: Sequence[Ids], pieces: Sequence[Ids], highest: int) -> I
 
 def read_pieces(folder: Path, split: str, datasets: Sequence[str]) -> list[Ids]:
     """Return the tokens of every piece. Raises PerformerError when there is none."""
-    store = TokenStore(folder, split, datasets)
+    store = TokenStore(folder, split, datasets, tuple(Flavour))
     if not len(store):
         raise PerformerError(f"{folder}: no piece in split '{split}' of {list(datasets) or 'all'}")
     return [store.tokens(index).astype(np.int64) for index in range(len(store))]

@@ -38,13 +38,22 @@ class TokenStore:
     """Read access to the pieces of one split, or to some of its data sets.
 
     Raises PerformerError when the folder holds no token files, ModelMismatch when they are of
-    another vocabulary or incomplete. Whoever reads tokens checks their `flavour`.
+    another vocabulary, of a flavour that is not among `flavours`, or incomplete.
     """
 
-    flavour: Flavour
-
-    def __init__(self, folder: Path, split: str, datasets: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        datasets: Collection[str] = (),
+        flavours: Collection[Flavour] = (Flavour.EVENTS,),
+    ) -> None:
         self.flavour, indexed = _read_index(folder)
+        if self.flavour not in flavours:
+            raise ModelMismatch(
+                f"{folder}: tokens of flavour '{self.flavour}'; here '{', '.join(flavours)}' is "
+                "needed"
+            )
         pieces = [piece for piece in indexed if piece.split == split]
         self.pieces = [p for p in pieces if not datasets or p.dataset in datasets]
         self._shards = {
