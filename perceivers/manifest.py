@@ -19,6 +19,7 @@ from perceivers.vocabulary import VOCABULARY_SIZE, fingerprint
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
 TABLES_FILE = "tables.npy"
+WEIGHTS_FILE = "checkpoint.pt"
 Precision = Literal["fp32", "int8"]
 GRAPH_FILES: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
 """The graph file of each precision that this format knows."""
@@ -79,6 +80,8 @@ class Manifest:
     """What the checkpoint says about its training."""
     data: str
     licence: str
+    weights: ModelFile | None = None
+    """The checkpoint in half precision, to train on from; playing does not need it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -197,6 +200,7 @@ def _from_json(fields: dict[str, Any]) -> Manifest:
         progress=dict(fields["progress"]),
         data=fields["data"],
         licence=fields["licence"],
+        weights=ModelFile(**fields["weights"]) if fields.get("weights") else None,
     )
 
 

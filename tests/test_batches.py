@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from perceivers import vocabulary as v
 from perceivers.encoder import encode
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 from tests.make_model import TINY, make_model
-from training.batches import IGNORED, BatchSource, collate, sample_of, transpose
+from training.augmentation import transpose
+from training.batches import IGNORED, BatchSource, Recipe, collate, sample_of
+from training.mixture import Mixture, weighted_lengths
 from training.segmentation import Crop
 from training.token_store import Piece, TokenStore, write_index
 
@@ -31,6 +34,11 @@ def store(tmp_path: Path) -> TokenStore:
         ],
     )
     return TokenStore(tmp_path, "train")
+
+
+def source_of(store: TokenStore, *contexts: int, seed: int = 1, **more: Any) -> BatchSource:
+    recipe = Recipe(contexts=contexts or (96,), latents=32, seed=seed, **more)
+    return BatchSource(Mixture([(store, weighted_lengths(store, {}))]), recipe)
 
 
 def test_targets_are_the_tokens_that_follow_the_latents():
@@ -93,20 +101,19 @@ def test_what_stands_in_the_padding_changes_nothing():
 
 
 def test_the_same_step_gives_the_same_batch_and_another_step_another(store: TokenStore):
-    source = BatchSource(store, contexts=[96], latents=32, seed=1)
-    again = BatchSource(store, contexts=[96], latents=32, seed=1)
+    source, again = source_of(store), source_of(store)
 
     for step in (0, 7):
         first, second = source.batch(step, range(4)), again.batch(step, range(4))
         assert torch.equal(first.latents, second.latents)
         assert torch.equal(first.prefix, second.prefix)
-    other_step, other_seed = source.batch(8, range(4)), BatchSource(store, [96], 32, seed=2)
+    other_step, other_seed = source.batch(8, range(4)), source_of(store, seed=2)
     assert not torch.equal(source.batch(7, range(4)).latents, other_step.latents)
     assert not torch.equal(source.batch(7, range(4)).latents, other_seed.batch(7, range(4)).latents)
 
 
 def test_rows_drawn_by_two_processes_are_the_rows_of_one(store: TokenStore):
-    source = BatchSource(store, contexts=[96], latents=32, seed=1)
+    source = source_of(store)
 
     whole = source.batch(3, range(4))
     halves = [source.batch(3, range(2)), source.batch(3, range(2, 4))]
@@ -116,7 +123,7 @@ def test_rows_drawn_by_two_processes_are_the_rows_of_one(store: TokenStore):
 
 
 def test_pieces_are_drawn_in_proportion_to_their_length(store: TokenStore):
-    source = BatchSource(store, contexts=[96], latents=32, seed=1)
+    source = source_of(store)
 
     batches = [source.batch(step, range(20)) for step in range(30)]
 
@@ -148,7 +155,7 @@ def test_transposing_stays_on_the_keyboard(pitches: tuple[int, ...], asked: int,
 
 
 def test_steps_take_several_contexts_in_turn(store: TokenStore) -> None:
-    source = BatchSource(store, contexts=[40, 96], latents=32, seed=1)
+    source = source_of(store, 40, 96)
 
     longest = [
         max(source.batch(step, range(8)).prefix.shape[1] for step in range(first, 12, 2))

@@ -17,12 +17,13 @@ from perceivers.checkpoint import load_checkpoint
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 from perceivers.midi_files import Track, write_performance
 from tests.make_model import make_checkpoint
+from training.command_line import DEFAULT_STEPS, STARTER_SET, parse
 from training.learning_curve import LearningCurve, Point
 from training.prepare_data import prepare
 from training.presets import PRESETS
 from training.run_state import BEST, LAST, STABLE
 from training.status_line import StatusLine
-from training.train import DEFAULT_STEPS, STARTER_SET, main, parse
+from training.train import main
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = str(ROOT / "training" / "train.py")
@@ -224,7 +225,7 @@ def test_micro_batches_learn_what_one_batch_learns(tokens: Path, tmp_path: Path)
 def test_a_run_may_start_from_another_model(
     tokens: Path, tmp_path: Path, uninterrupted: Path, capsys: pytest.CaptureFixture[str]
 ):
-    more = ("--steps", "1", "--init", str(uninterrupted / BEST))
+    more = ("--steps", "1", "--init", str(uninterrupted / BEST), "--rehearsal", "0")
 
     assert main(arguments(tokens, tmp_path / "run", *more)) == 0
 
@@ -263,7 +264,7 @@ def test_the_defaults_train_the_small_model_on_the_starter_set():
         (["--decay-share", "0"], "--decay-share 0.0 must lie in 0 < share <= 1"),
         (["--seed", "-1"], "--seed -1 must not be negative"),
         (["--validate-every", "0"], "--validate-every 0 must be above 0"),
-        (["--init", "nothing.pt"], "--init nothing.pt is no file"),
+        (["--init", "nothing.pt"], "--init nothing.pt is neither a checkpoint nor a folder with one"),
         (["--tokens", "nowhere"], "nowhere: no index.json"),
         (["--midi", "nowhere"], "nowhere: no such folder"),
     ],

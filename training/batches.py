@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from perceivers import vocabulary as v
-from training.segmentation import Crop, effective_crop
-from training.token_store import TokenStore
+from training.augmentation import Ids, draw_factor, shift_velocities, stretch, transpose
+from training.mixture import Mixture
+from training.segmentation import Crop, curriculum_context, draw_crop
+from training.token_store import Tokens
 
 IGNORED = -100  # a target that carries no loss
-LOWEST_KEY, HIGHEST_KEY = 21, 108
-TRANSPOSITIONS = (-5, 6)  # semitones, both included: every key signature once
-
-Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,44 +66,70 @@ def collate(samples: Sequence[Sample], latents: int) -> Batch:
     return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
-def transpose(tokens: Ids, semitones: int) -> Ids:
-    """Transpose by as much of `semitones` as keeps every note on the keyboard."""
-    is_note = (tokens >= v.NOTE_ON) & (tokens < v.NOTE_OFF + v.PITCHES)
-    pitches = (tokens[is_note] - v.NOTE_ON) % v.PITCHES
-    if pitches.size == 0:
-        return tokens
-    lowest, highest = int(pitches.min()), int(pitches.max())
-    downwards = min(0, LOWEST_KEY - lowest)
-    upwards = max(0, HIGHEST_KEY - highest)
-    moved = tokens.copy()
-    moved[is_note] += min(max(semitones, downwards), upwards)
-    return moved
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How crops are drawn, and how they are changed."""
+
+    contexts: tuple[int, ...]  # taken in turn: long crops cost more, and need not be all
+    latents: int
+    seed: int = 0
+    segmentation: str = "effective"
+    curriculum_steps: int = 0  # in which the contexts grow to their whole; 0: from the beginning
+    tag_dropout: float = 0.0  # share of openings whose tag becomes that of an unknown source
+    transpositions: tuple[int, int] = (-5, 6)  # semitones, both included: every key once
+    stretch: float = 0.0  # largest change of tempo, as a share
+    velocity_shift: int = 0  # largest change of touch, in velocity bins
 
 
 class BatchSource:
-    """Draws training batches: a piece in proportion to its length, a crop, a transposition.
+    """Draws training batches: a piece of a mixture, a crop of it, its augmentation."""
 
-    The steps take the `contexts` in turn: long crops cost more, and need not be all.
-    """
-
-    def __init__(self, store: TokenStore, contexts: Sequence[int], latents: int, seed: int) -> None:
-        self._store = store
-        self._contexts = tuple(contexts)
-        self._latents = latents
-        self._seed = seed
-        self._cumulative = np.cumsum(store.lengths)
+    def __init__(self, pieces: Mixture, recipe: Recipe) -> None:
+        self._pieces = pieces
+        self._recipe = recipe
 
     def batch(self, step: int, rows: range) -> Batch:
         """Return rows of the batch of one step; the same step and rows give the same batch."""
-        return collate([self._draw(step, row) for row in rows], self._latents)
+        return collate([self._draw(step, row) for row in rows], self._recipe.latents)
 
     def _draw(self, step: int, row: int) -> Sample:
-        rng = np.random.default_rng((self._seed, step, row))
-        position = rng.integers(self._cumulative[-1])
-        tokens = self._store.tokens(int(np.searchsorted(self._cumulative, position, side="right")))
-        context = self._contexts[step % len(self._contexts)]
-        crop = effective_crop(len(tokens), context, self._latents, rng)
-        window = tokens[crop.start : crop.end + 1].astype(np.int64)
-        semitones = int(rng.integers(TRANSPOSITIONS[0], TRANSPOSITIONS[1] + 1))
-        local = Crop(0, crop.latents_start - crop.start, crop.end - crop.start)
-        return sample_of(transpose(window, semitones), local)
+        recipe = self._recipe
+        rng = np.random.default_rng((recipe.seed, step, row))
+        tokens = self._pieces.draw(rng)
+        context = self._context(step)
+        crop = draw_crop(recipe.segmentation, len(tokens), context, recipe.latents, rng)
+        # Up to the first token that is no time-shift: a gap cut in two would be stretched wrongly.
+        last = _end_of_gap(tokens, crop.end) if recipe.stretch else crop.end
+        window = tokens[crop.start : last + 1].astype(np.int64)
+        semitones = int(rng.integers(recipe.transpositions[0], recipe.transpositions[1] + 1))
+        if crop.start <= 1 and rng.random() < recipe.tag_dropout:
+            window[1 - crop.start] = v.tag_of(v.Source.UNKNOWN)
+        window = _retouched(transpose(window, semitones), recipe, rng)
+        end = len(window) - (crop.end < len(tokens))  # the token after the last latent, if any
+        latents_start = max(0, end - (crop.end - crop.latents_start))
+        return sample_of(window, Crop(max(0, end - context), latents_start, end))
+
+    def _context(self, step: int) -> int:
+        recipe = self._recipe
+        context = recipe.contexts[step % len(recipe.contexts)]
+        if not recipe.curriculum_steps or context <= recipe.latents:
+            return context
+        return curriculum_context(step, recipe.curriculum_steps, context, recipe.latents)
+
+
+def _end_of_gap(tokens: Tokens, position: int) -> int:
+    """Return the first position from `position` on that holds no time-shift."""
+    last = len(tokens) - 1
+    while position < last and v.kind_of(int(tokens[position])) is v.Kind.TIME_SHIFT:
+        position += 1
+    return position
+
+
+def _retouched(window: Ids, recipe: Recipe, rng: np.random.Generator) -> Ids:
+    """Change the tempo and the touch by random amounts."""
+    if recipe.stretch:
+        window = stretch(window, draw_factor(recipe.stretch, rng))
+    if recipe.velocity_shift:
+        bins = int(rng.integers(-recipe.velocity_shift, recipe.velocity_shift + 1))
+        window = shift_velocities(window, bins)
+    return window

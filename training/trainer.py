@@ -1,12 +1,11 @@
-"""One training run: the loop, its signals, its checkpoints and its clock."""
+"""One training run: the loop, its checkpoints and its clock."""
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,25 +13,41 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor
 
+from perceivers.architecture import Architecture
 from perceivers.checkpoint import Checkpoint, save_checkpoint
 from perceivers.errors import PerformerError
 from perceivers.model import PerceiverS
-from training.batches import Batch, BatchSource
+from perceivers.vocabulary import Flavour
+from training.batches import Batch
 from training.learning_curve import LearningCurve, Point
 from training.optimizers import CLIP_NORM, Optimizers
 from training.options import TrainingOptions
 from training.prepare_data import prepare, print_report
-from training.run_state import BEST, LAST, STABLE, Progress, saved_state, starting_point
+from training.run_data import licence_of, open_data
+from training.run_state import (
+    BEST,
+    LAST,
+    STABLE,
+    Progress,
+    begun_progress,
+    load_weights,
+    saved_state,
+    starting_point,
+)
 from training.schedule import Budget, rate_factor
 from training.status_line import StatusLine
-from training.token_store import TokenStore
-from training.validation import batch_nll, fixed_batches, mean_nll
+from training.stop_signal import StopSignal
+from training.validation import batch_nll, mean_nll
+from training.weight_average import WeightAverage
 
 
 class Trainer:
-    """A run in its folder: what is there is taken up, what is missing is made."""
+    """A run in its folder: what is there is taken up, what is missing is made.
 
-    def __init__(self, options: TrainingOptions) -> None:
+    architecture: that of the model, where it is none of the presets.
+    """
+
+    def __init__(self, options: TrainingOptions, architecture: Architecture | None = None) -> None:
         self.options = options
         self.run = options.run
         self.accelerator = Accelerator(
@@ -45,46 +60,50 @@ class Trainer:
             options.decay_share,
         )
         resumed = saved_state(self.run, options.steps)
-        self.progress = Progress() if resumed is None else Progress(**resumed.progress)
-        start = starting_point(options, resumed)
+        start = starting_point(options, resumed, architecture)
         self.architecture = start.architecture
-        self._open_data(self._token_folder())
+        self.data = open_data(options, self.architecture, self._prepare)
+        if resumed is None:
+            self.progress = begun_progress(start, self.data.told, licence_of(options))
+        else:
+            self.progress = Progress(**resumed.progress)
+        if not (self.run / BEST).exists():
+            self.progress.best_validation_nll = float("inf")
         torch.manual_seed(options.seed)
-        model = PerceiverS(self.architecture, options.dropout)
+        model = PerceiverS(self.architecture, options.dropout, options.prefix_dropout)
         if start.weights is not None:
-            model.load_state_dict(start.weights)
+            load_weights(model, start, self.data.flavour)
         self.model = self.accelerator.prepare(model)
-        self.optimizers = Optimizers(self._plain_model, options.rate)
-        if resumed is not None:
-            self.optimizers.restore(resumed.resume)
+        self._prepare_steps(resumed)
         self.curve = LearningCurve(self.run)
-        self._stopping = False
+        self._stop = StopSignal()
 
-    def _token_folder(self) -> Path:
-        """Return the folder of prepared tokens, preparing them first if need be."""
-        if self.options.tokens is not None:
-            return self.options.tokens
-        prepared = self.run / "tokens"
+    def _prepare_steps(self, resumed: Checkpoint | None) -> None:
+        """Make what changes the weights, and take up its saved state."""
+        options = self.options
+        self.optimizers = Optimizers(
+            self._plain_model, options.rate, options.optimizer, options.weight_decay
+        )
+        self.average: WeightAverage | None = None
+        if options.average:
+            self.average = WeightAverage(self._plain_model, options.average)
+        if resumed is None:
+            return
+        self.optimizers.restore(resumed.resume)
+        if self.average is not None and "average" in resumed.resume:
+            self.average.restore(**resumed.resume["average"])
+
+    def _prepare(self, midi: Path, tokens: Path, flavour: Flavour) -> None:
+        """Make token files, once for all processes."""
         with self.accelerator.main_process_first():
             if self.accelerator.is_main_process:
-                print_report(prepare(self.options.midi, prepared))
-        return prepared
-
-    def _open_data(self, folder: Path) -> None:
-        train, validation = TokenStore(folder, "train"), TokenStore(folder, "validation")
-        for store, split in ((train, "train"), (validation, "validation")):
-            if not len(store):
-                raise PerformerError(f"{folder}: no piece of the split '{split}'")
-        whole, latents = self.architecture.context, self.architecture.latents
-        contexts = [min(context, whole) for context in self.options.context or [whole]]
-        self.source = BatchSource(train, contexts, latents, self.options.seed)
-        self.validation = fixed_batches(validation, whole, latents, self.options.micro_batch)
+                print_report(prepare(midi, tokens, flavour=flavour))
 
     # --- the loop ---
 
     def train(self) -> None:
         """Run until the budget is used up or a signal asks to stop; then save."""
-        with self._signals_caught():
+        with self._stop.listening():
             self._begin()
             while self._plan_step():
                 factor = rate_factor(self.progress.step, self.progress.decay)
@@ -108,7 +127,7 @@ class Trainer:
         if self.progress.step == 0:
             self._validate()
             self._record(Point(0, 0, None, self.progress.validation_nll, 0.0))
-            self._say(f"step {0:>6}  validation {self.progress.validation_nll:.3f}")
+            self._tell_validation()
 
     def _plan_step(self) -> bool:
         """Settle how far the decay is; tell whether there is another step to do."""
@@ -119,7 +138,7 @@ class Trainer:
             self._save(STABLE)
         self.progress.decay = decay
         self.progress.seconds = self._seconds_before + elapsed_s
-        return not self._stopping and self._share_used < 1.0
+        return not self._stop.asked and self._share_used < 1.0
 
     def _step(self, factor: float) -> tuple[float, int]:
         """Train on one batch; return its mean loss (nats/token) and its loss tokens."""
@@ -137,6 +156,8 @@ class Trainer:
         nll += self._backward(batches[-1], world / total)
         self.accelerator.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self.optimizers.step(factor)
+        if self.average is not None:
+            self.average.update(self._plain_model)
         return float(self._summed(nll)) / total, total
 
     def _micro_batches(self, rank: int, world: int) -> list[Batch]:
@@ -144,7 +165,7 @@ class Trainer:
         share, width = self.options.batch // world, self.options.micro_batch
         rows = range(rank * share, (rank + 1) * share)
         parts = [rows[i : i + width] for i in range(0, len(rows), width)]
-        return [self.source.batch(self.progress.step, part) for part in parts]
+        return [self.data.source.batch(self.progress.step, part) for part in parts]
 
     def _backward(self, batch: Batch, weight: float) -> Tensor:
         with self.accelerator.autocast():
@@ -175,7 +196,7 @@ class Trainer:
         self._record(Point(step, self.progress.tokens, nll, validation_nll, factor))
         if validation_nll is not None:
             self._draw()
-            self._say(f"step {step:>6}  validation {validation_nll:.3f}")
+            self._tell_validation()
 
     def _save_if_due(self) -> None:
         if time.monotonic() - self._saved_s >= self.options.save_every_s:
@@ -189,7 +210,7 @@ class Trainer:
             self._say(self._status.line(progress.step, progress.tokens, self._share_used, now_s))
 
     def _finish(self) -> None:
-        if self._stopping:  # save first and at once: whoever stops a run may not wait long
+        if self._stop.asked:  # save first and at once: whoever stops a run may not wait long
             self._save(LAST)
             self._draw()
             self._say("stopped; the same command goes on from here")
@@ -211,22 +232,62 @@ class Trainer:
     # --- what the loop stands on ---
 
     def _validate(self) -> None:
-        with self.accelerator.autocast():
-            nll = mean_nll(self._plain_model, self.validation, self.accelerator.device)
+        """Take the loss on unseen pieces; keep the weights if they are the best so far.
+
+        Where the starter set is rehearsed, both losses count, as both are trained.
+        """
+        device, share = self.accelerator.device, self.options.rehearsal
+        with self._weights_to_play() as model, self.accelerator.autocast():
+            self._on_data = nll = mean_nll(model, self.data.validation, device)
+            if self.data.rehearsal:
+                self._on_rehearsal = mean_nll(model, self.data.rehearsal, device)
+                nll = (1.0 - share) * nll + share * self._on_rehearsal
         self.progress.validation_nll = nll
         if nll < self.progress.best_validation_nll:
             self.progress.best_validation_nll = nll
             self._save(BEST)
 
+    def _tell_validation(self) -> None:
+        line = f"step {self.progress.step:>6}  validation {self.progress.validation_nll:.3f}"
+        if self.data.rehearsal:
+            line += f"  (new pieces {self._on_data:.3f}, starter set {self._on_rehearsal:.3f})"
+        self._say(line)
+
+    @contextmanager
+    def _weights_to_play(self) -> Iterator[PerceiverS]:
+        """Yield the model with the weights that are validated and played."""
+        if self.average is None:
+            yield self._plain_model
+            return
+        with self.average.inside(self._plain_model):
+            yield self._plain_model
+
     def _save(self, name: str) -> None:
         if not self._is_main:
             return
-        weights = {
-            key: value.detach().cpu() for key, value in self._plain_model.state_dict().items()
-        }
-        resume = {} if name == BEST else self.optimizers.state()
-        checkpoint = Checkpoint(self.architecture, weights, asdict(self.progress), resume)
-        save_checkpoint(self.run / name, checkpoint)
+        checkpoint = self._played_checkpoint() if name == BEST else self._whole_checkpoint()
+        try:
+            save_checkpoint(self.run / name, checkpoint)
+        except (OSError, RuntimeError) as error:  # torch's writer raises either
+            raise PerformerError(
+                f"{self.run / name}: cannot be saved ({_first_line(error)}); is the disk full? "
+                "The checkpoints saved before stay, and the same command goes on from there"
+            ) from error
+
+    def _played_checkpoint(self) -> Checkpoint:
+        with self._weights_to_play() as model:
+            return self._checkpoint(model, resume={})
+
+    def _whole_checkpoint(self) -> Checkpoint:
+        average = {} if self.average is None else {"average": self.average.state()}
+        return self._checkpoint(self._plain_model, self.optimizers.state() | average)
+
+    def _checkpoint(self, model: PerceiverS, resume: dict[str, Any]) -> Checkpoint:
+        weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+        if self.average is not None:  # the average leaves the model again before this is saved
+            weights = {name: value.clone() for name, value in weights.items()}
+        progress = asdict(self.progress)
+        return Checkpoint(self.architecture, weights, progress, resume, self.data.flavour)
 
     def _record(self, point: Point) -> None:
         self._last_point = point
@@ -242,27 +303,10 @@ class Trainer:
         elapsed_s = time.monotonic() - self._started_s
         if self.accelerator.num_processes == 1:
             return elapsed_s
-        state = torch.tensor([elapsed_s, self._stopping], device=self.accelerator.device)
+        state = torch.tensor([elapsed_s, self._stop.asked], device=self.accelerator.device)
         elapsed, stopping = broadcast(state).tolist()
-        self._stopping = stopping > 0
+        self._stop.asked = stopping > 0
         return float(elapsed)
-
-    @contextmanager
-    def _signals_caught(self) -> Iterator[None]:
-        """While open, SIGINT and SIGTERM stop the run after the present step."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        previous = {number: signal.signal(number, self._ask_to_stop) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if self._stopping:
-            raise KeyboardInterrupt
-        self._stopping = True
 
     @property
     def _plain_model(self) -> PerceiverS:
@@ -285,6 +329,10 @@ class Trainer:
     def _say(self, text: str) -> None:
         if self._is_main:
             print(text, flush=True)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _seed_of(seed: int, step: int, rank: int) -> int:
