@@ -2,9 +2,9 @@
 
     python export/export_onnx.py CHECKPOINT MODEL_FOLDER
 
-The folder holds the graph in float32 and with eight-bit weights, and a manifest. It appears only
-when it is complete and the float32 graph gives the checkpoint's logits; an older folder of the
-same name stays until then.
+The folder holds the graph in float32 and with eight-bit weights, the weights in half precision to
+train on from, and a manifest. It appears only when it is complete and the float32 graph gives the
+checkpoint's logits; an older folder of the same name stays until then.
 """
 
 import argparse
@@ -24,12 +24,13 @@ import onnx
 from export.folding import fold_tables
 from export.graph import build_graph
 from export.verify import TOLERANCE, Tokens, cases, compare, engine_logits, read_music
-from perceivers.checkpoint import load_checkpoint
+from perceivers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import (
     GRAPH_FILES,
     MANIFEST_FILE,
     TABLES_FILE,
+    WEIGHTS_FILE,
     Manifest,
     ModelFile,
     Parity,
@@ -48,13 +49,15 @@ def export(
     checkpoint_path: Path,
     folder: Path,
     *,
-    data: str = UNKNOWN,
-    licence: str = UNKNOWN,
+    data: str | None = None,
+    licence: str | None = None,
     music: Tokens | None = None,
     quiet: bool = False,
 ) -> Manifest:
     """Write the model folder of a checkpoint and return its manifest.
 
+    data, licence: what the model was trained on and its licence; otherwise what the checkpoint
+    says of itself.
     music: tokens to measure parity on, instead of random ones.
     Raises ModelMismatch, and leaves `folder` as it was, when the float32 graph does not give the
     checkpoint's logits.
@@ -79,8 +82,9 @@ def export(
             tables=files[TABLES_FILE],
             parity={},
             progress=_plain(checkpoint.progress),
-            data=data,
-            licence=licence,
+            data=data or checkpoint.progress.get("data") or UNKNOWN,
+            licence=licence or checkpoint.progress.get("licence") or UNKNOWN,
+            weights=_write_weights(made, checkpoint),
         )
         write_manifest(made, manifest)
         manifest = replace(manifest, parity=_measure_parity(made, model, music, quiet))
@@ -111,6 +115,16 @@ def _write_files(folder: Path, model: PerceiverS) -> dict[str, ModelFile]:
         onnx.save(build_graph(model, precision), folder / name)
     np.save(folder / TABLES_FILE, fold_tables(model).keys_values)
     return {name: describe_file(folder / name) for name in (*GRAPH_FILES.values(), TABLES_FILE)}
+
+
+def _write_weights(folder: Path, checkpoint: Checkpoint) -> ModelFile:
+    """Write the weights in half precision; whoever has the model can then tune it."""
+    halves = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in checkpoint.weights.items()
+    }
+    save_checkpoint(folder / WEIGHTS_FILE, replace(checkpoint, weights=halves, resume={}))
+    return describe_file(folder / WEIGHTS_FILE)
 
 
 def _plain(progress: dict[str, Any]) -> dict[str, Any]:
@@ -168,8 +182,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("checkpoint", type=Path, help="checkpoint file of training/train.py")
     parser.add_argument("folder", type=Path, help="model folder to write or replace")
-    parser.add_argument("--data", default=UNKNOWN, help="what the model was trained on, in words")
-    parser.add_argument("--licence", default=UNKNOWN, help="licence of the model, in words")
+    parser.add_argument(
+        "--data", help="what the model was trained on (default: as the checkpoint says)"
+    )
+    parser.add_argument("--licence", help="licence of the model (default: as the checkpoint says)")
     parser.add_argument("--midi", type=Path, help="music to measure parity on (default: random)")
     options = parser.parse_args(arguments)
     try:

@@ -14,7 +14,7 @@ from perceivers.checkpoint import load_checkpoint, save_checkpoint
 from perceivers.manifest import describe_file, read_manifest
 from tests.make_model import TINY, make_checkpoint, make_model
 
-FILES = ["manifest.json", "model.int8.onnx", "model.onnx", "tables.npy"]
+FILES = ["checkpoint.pt", "manifest.json", "model.int8.onnx", "model.onnx", "tables.npy"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,6 +56,26 @@ def test_the_script_writes_a_folder_and_tells_how_true_it_is(
     assert manifest.checkpoint_sha256 == describe_file(checkpoint).sha256
     assert manifest.parity["fp32"].max_difference <= 1e-4
     assert 0 < manifest.parity["int8"].kl_nats < 0.01
+
+
+def test_the_folder_holds_the_weights_in_half_precision_to_train_on_from(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tiny"
+    content = load_checkpoint(checkpoint)
+    content.progress.update(data="dice", licence="CC0")
+    save_checkpoint(checkpoint, content)
+
+    manifest = export_onnx.export(checkpoint, folder, quiet=True)
+
+    half = load_checkpoint(folder / "checkpoint.pt")
+    assert manifest.weights == describe_file(folder / "checkpoint.pt")
+    assert (manifest.data, manifest.licence) == ("dice", "CC0")
+    assert half.architecture == content.architecture
+    assert half.resume == {}
+    for name, weight in half.weights.items():
+        assert weight.dtype == torch.float16
+        torch.testing.assert_close(weight.float(), content.weights[name], rtol=1e-3, atol=1e-6)
 
 
 def test_an_older_folder_is_replaced_whole(checkpoint: Path, tmp_path: Path) -> None:
