@@ -18,7 +18,6 @@ from perceivers.errors import MidiFileError, PerformerError, SettingsError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track, read_performance, write_performance
 
-FEED_CHUNK = 1024
 PLAN_CHUNK = 16
 SHOWN_BEFORE_S = 45.0  # of the player's part, in the picture
 PERFORMER_CHANNEL = 1  # the second one, so that the two parts stay apart in any player
@@ -118,7 +117,7 @@ def _continue(job: Job, performer: Performer, picture: bool) -> str:
     start_s = heard[-1].time_s if job.cut_s is None else job.cut_s
     performer.forget()
     performer.hear(heard)
-    _digest(performer)
+    performer.digest(performer.lag_tokens)  # at once: of a long feed, most need no deep layers
     started_s = time.monotonic()
     planned = _perform(performer, start_s, job.parameters)
     elapsed_s = time.monotonic() - started_s
@@ -153,25 +152,16 @@ def closed(events: list[TimedEvent], end_s: float | None = None) -> list[TimedEv
     return events + [TimedEvent(at_s, NoteOff(pitch)) for pitch in sorted(sounding)]
 
 
-def _digest(performer: Performer) -> None:
-    with _progress(performer.lag_tokens, "reading", "token") as bar:
-        while performer.lag_tokens:
-            bar.update(performer.digest(FEED_CHUNK))
-
-
 def _perform(performer: Performer, start_s: float, parameters: Parameters) -> list[TimedEvent]:
     performer.begin_turn(start_s, frozenset(), parameters, np.random.default_rng(parameters.seed))
     planned: list[TimedEvent] = []
-    with _progress(None, "performing", "event") as bar:
+    unseen = not sys.stderr.isatty()
+    with tqdm(desc="performing", unit="event", disable=unseen, leave=False) as bar:
         while performer.planned_until_s is not None:
             events = performer.plan(float("inf"), PLAN_CHUNK)
             planned += events
             bar.update(len(events))
     return planned
-
-
-def _progress(total: int | None, what: str, unit: str) -> "tqdm[None]":
-    return tqdm(total=total, desc=what, unit=unit, disable=not sys.stderr.isatty(), leave=False)
 
 
 def _write(
