@@ -7,9 +7,8 @@ import torch
 
 from perceivers import vocabulary as v
 from perceivers.encoder import encode
-from perceivers.events import NoteOff, NoteOn, TimedEvent
 from tests.make_model import TINY, make_model
-from training.augmentation import transpose
+from tests.simple_music import music
 from training.batches import IGNORED, BatchSource, Recipe, collate, sample_of
 from training.mixture import Mixture, weighted_lengths
 from training.segmentation import Crop
@@ -132,28 +131,6 @@ def test_pieces_are_drawn_in_proportion_to_their_length(store: TokenStore):
     assert shortest < 15
 
 
-@pytest.mark.parametrize("semitones", [-5, -1, 0, 3, 6])
-def test_transposing_moves_notes_and_nothing_else(semitones: int):
-    performance = [TimedEvent(0.0, NoteOn(60, 64)), TimedEvent(1.0, NoteOff(60))]
-    moved = [
-        TimedEvent(0.0, NoteOn(60 + semitones, 64)),
-        TimedEvent(1.0, NoteOff(60 + semitones)),
-    ]
-
-    transposed = transpose(np.array(encode(performance)), semitones)
-
-    assert transposed.tolist() == encode(moved)
-
-
-@pytest.mark.parametrize(("pitches", "asked", "done"), [
-    ((21, 60), -5, 0), ((23, 60), -5, -2), ((60, 107), 6, 1), ((10, 120), 6, 0),
-])  # fmt: skip
-def test_transposing_stays_on_the_keyboard(pitches: tuple[int, ...], asked: int, done: int):
-    tokens = np.array([v.NOTE_ON + pitch for pitch in pitches])
-
-    assert (transpose(tokens, asked) - tokens).tolist() == [done] * len(pitches)
-
-
 def test_steps_take_several_contexts_in_turn(store: TokenStore) -> None:
     source = source_of(store, 40, 96)
 
@@ -164,3 +141,90 @@ def test_steps_take_several_contexts_in_turn(store: TokenStore) -> None:
 
     assert longest[0] == 40 - 32
     assert longest[0] < longest[1] <= 96 - 32
+
+
+@pytest.fixture
+def played(tmp_path: Path) -> TokenStore:
+    """Return two performances on a Disklavier, of which crops from the opening are common."""
+    pieces = [encode(music(notes, seed=notes), v.Source.DISKLAVIER) for notes in (12, 60)]
+    np.array([token for piece in pieces for token in piece], "<u2").tofile(tmp_path / "s.bin")
+    starts = (0, len(pieces[0]))
+    write_index(
+        tmp_path,
+        [
+            Piece(f"{i}.mid", "train", "", "s.bin", start, len(piece), 1, 1.0)
+            for i, (start, piece) in enumerate(zip(starts, pieces, strict=True))
+        ],
+    )
+    return TokenStore(tmp_path, "train")
+
+
+def tags_of(source: BatchSource, steps: int = 60) -> list[int]:
+    """Return the tags of all crops that begin with the piece."""
+    tags = []
+    for step in range(steps):
+        batch = source.batch(step, range(8))
+        whole = torch.cat((batch.prefix, batch.latents), 1)
+        at = (whole == v.BOS).nonzero()
+        tags += [int(whole[row, column + 1]) for row, column in at.tolist()]
+    return tags
+
+
+def test_the_tag_is_withheld_as_often_as_asked(played: TokenStore):
+    known, unknown = v.tag_of(v.Source.DISKLAVIER), v.tag_of(v.Source.UNKNOWN)
+
+    assert set(tags_of(source_of(played))) == {known}
+    assert set(tags_of(source_of(played, tag_dropout=1.0))) == {unknown}
+    some = tags_of(source_of(played, tag_dropout=0.25), steps=120)
+    assert set(some) == {known, unknown}
+    # 600 openings or so: five deviations
+    assert some.count(unknown) / len(some) == pytest.approx(0.25, abs=0.09)
+
+
+def test_withholding_tags_draws_the_same_crops_of_everything_else(played: TokenStore):
+    plain, dropped = source_of(played), source_of(played, tag_dropout=1.0)
+
+    for step in range(20):
+        first, second = plain.batch(step, range(4)), dropped.batch(step, range(4))
+        differs = first.latents != second.latents
+        assert set(second.latents[differs].tolist()) <= {v.tag_of(v.Source.UNKNOWN)}
+
+
+@pytest.mark.parametrize("changes", [
+    {"stretch": 0.3}, {"velocity_shift": 3}, {"stretch": 0.3, "velocity_shift": 3},
+])  # fmt: skip
+def test_augmented_crops_keep_their_shape_and_their_targets(
+    played: TokenStore, changes: dict[str, Any]
+):
+    source = source_of(played, 96, tag_dropout=0.1, **changes)
+
+    batches = [source.batch(step, range(8)) for step in range(20)]
+
+    for batch in batches:
+        assert batch.latents.shape == batch.targets.shape == (8, 32)
+        assert batch.prefix.shape[1] <= 96 - 32
+        follows = batch.targets[:, :-1] != IGNORED
+        assert torch.equal(batch.targets[:, :-1][follows], batch.latents[:, 1:][follows])
+        assert bool((batch.latents[batch.targets != IGNORED] != v.PAD).all())
+    plain = source_of(played, 96).batch(0, range(8))
+    assert not torch.equal(batches[0].latents, plain.latents)
+
+
+def test_a_curriculum_begins_with_short_contexts(store: TokenStore):
+    source = source_of(store, 96, segmentation="curriculum", curriculum_steps=10)
+
+    longest = [source.batch(step, range(16)).prefix.shape[1] for step in (0, 5, 10, 11)]
+
+    assert longest[0] == 0
+    assert 0 < longest[1] <= 32
+    assert 32 < max(longest[2:]) <= 64
+
+
+def test_crops_with_a_random_start_have_the_whole_context(store: TokenStore):
+    source = source_of(store, 96, segmentation="random-start")
+
+    batch = source.batch(0, range(32))
+
+    full = batch.prefix_padding == 0
+    assert batch.prefix.shape[1] == 64
+    assert full.float().mean() > 0.5  # all but those of the piece of 10 tokens
