@@ -1,0 +1,1 @@
+"""The paper's experiments at equal parameters, tokens and data."""

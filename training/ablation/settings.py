@@ -1,0 +1,111 @@
+"""What a result depends on, and the name that follows from it.
+
+A campaign is what all runs of a table have in common. A run adds an arm and a seed. Everything is
+hashed into the name of the run, so that results of other settings are never mixed.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from perceivers.architecture import Architecture
+from training.ablation.experiments import Arm, Experiment, experiments
+
+PROTOCOL = 1
+"""To be raised when training or scoring changes so that older results no longer compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What all runs of a table have in common."""
+
+    size: str
+    reference: Architecture
+    tokens_per_run: int
+    tokens_per_step: int
+    tokens_at_once: int
+    scored_tokens: int
+    data: str  # hash of what the token files hold
+    scored_datasets: tuple[str, ...]  # of the validation split; none means all
+    precision: str
+    recipe: dict[str, str] = field(default_factory=dict)  # options of training/train.py
+    protocol: int = PROTOCOL
+
+    @property
+    def steps(self) -> int:
+        """Return the optimiser steps of each run."""
+        return max(1, round(self.tokens_per_run / self.tokens_per_step))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return asdict(self) | {
+            "reference": self.reference.to_json(),
+            "scored_datasets": list(self.scored_datasets),
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Campaign":
+        """Build from JSON values."""
+        converted = {
+            "reference": Architecture.from_json(fields["reference"]),
+            "scored_datasets": tuple(fields["scored_datasets"]),
+        }
+        return cls(**(fields | converted))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training run with its scoring."""
+
+    campaign: Campaign
+    arm: Arm
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run's folder and of its result: the settings, hashed."""
+        settings = [
+            self.campaign.to_json() | {"reference": _told(self.campaign.reference)},
+            _told(self.arm.architecture),
+            self.arm.training,
+        ]
+        content = json.dumps(settings, sort_keys=True).encode()
+        return f"{self.campaign.size}-{hashlib.sha256(content).hexdigest()[:12]}-seed{self.seed}"
+
+    @property
+    def batch(self) -> int:
+        """Return the crops of a step: as many as give all arms the same tokens."""
+        return max(1, self.campaign.tokens_per_step // self.arm.architecture.latents)
+
+    @property
+    def micro_batch(self) -> int:
+        """Return the crops that a device holds at once, a divisor of the batch."""
+        at_once = max(1, self.campaign.tokens_at_once // self.arm.architecture.latents)
+        return next(n for n in range(min(at_once, self.batch), 0, -1) if self.batch % n == 0)
+
+
+def _told(architecture: Architecture) -> dict[str, Any]:
+    """Return the fields that are no default: names stay when a field is added later."""
+    usual = Architecture().to_json()
+    return {name: value for name, value in architecture.to_json().items() if value != usual[name]}
+
+
+def chosen_experiments(campaign: Campaign, keys: Sequence[str]) -> list[Experiment]:
+    """Return the experiments with these keys, or all if there are none."""
+    return [found for found in experiments(campaign.reference) if not keys or found.key in keys]
+
+
+def planned_runs(campaign: Campaign, keys: Sequence[str], seeds: int) -> list[Run]:
+    """Return the runs in the order of their importance: every arm once, then every arm again.
+
+    Arms that several experiments share are run once.
+    """
+    arms = [arm for experiment in chosen_experiments(campaign, keys) for arm in experiment.arms]
+    planned: dict[str, Run] = {}
+    for seed in range(seeds):
+        for arm in arms:
+            run = Run(campaign, arm, seed)
+            planned.setdefault(run.name, run)
+    return list(planned.values())
