@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from training.evaluation.features import FEATURES
 from training.evaluation.notes import Floats, Ints, Notes, TooFewNotes, on_grid, sustained
 
-GRID_POINTS = 1024
+GRID_POINTS = 512
 BANDWIDTHS_BEYOND = 3.0
 BOOTSTRAPS = 200
 SPLITS = 100
@@ -56,7 +56,7 @@ def scott_bandwidth(values: Floats) -> float:
 
 
 def common_grid(largest: float, bandwidth: float) -> Floats:
-    """Return the points at which densities of distances are estimated: (1024,), from 0."""
+    """Return the points at which densities of distances are estimated: (512,), from 0."""
     return np.linspace(0.0, largest + BANDWIDTHS_BEYOND * bandwidth, GRID_POINTS)
 
 
@@ -250,9 +250,11 @@ def _prepared(notes: Notes, index: int, side: str) -> Notes:
 
 
 def _figures(pairs: Pairs, draws: Draws) -> dict[str, dict[str, float]]:
-    values = pairs.figures([draws.whole])[0]
-    margin = 1.96 * pairs.figures(draws.resampled).std(axis=0, ddof=1)
-    floor = pairs.figures(draws.floor)
+    found = pairs.figures([draws.whole, *draws.resampled, *draws.floor, *draws.halves])
+    ends = np.cumsum([1, len(draws.resampled), len(draws.floor)])
+    values, resampled, floor, halves = np.split(found, ends)
+    values = values[0]
+    margin = 1.96 * resampled.std(axis=0, ddof=1)
     low = np.maximum(values - margin, 0.0)
     high = np.minimum(values + margin, [1.0, 1.0, np.inf])
     floor_low, floor_high = np.quantile(floor, [0.025, 0.975], axis=0)
@@ -263,7 +265,7 @@ def _figures(pairs: Pairs, draws: Draws) -> dict[str, dict[str, float]]:
         "floor": floor.mean(axis=0),
         "floor_low": floor_low,
         "floor_high": floor_high,
-        "at_half": pairs.figures(draws.halves).mean(axis=0),
+        "at_half": halves.mean(axis=0),
     }
     return {
         metric: {name: float(column[i]) for name, column in columns.items()}

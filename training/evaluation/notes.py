@@ -161,13 +161,12 @@ def excerpt(notes: Notes, start_s: float, end_s: float) -> Notes:
     if not end_s > start_s:
         raise ValueError(f"an excerpt must end after it begins, not {start_s} to {end_s} s")
     inside = (notes.onset_s >= start_s) & (notes.onset_s < end_s)
-    pedal_s = np.clip(notes.pedal_s, start_s, end_s)
     return Notes(
         notes.onset_s[inside] - start_s,
         np.minimum(notes.offset_s[inside], end_s) - start_s,
         notes.pitch[inside],
         notes.velocity[inside],
-        pedal_s[pedal_s[:, 1] > pedal_s[:, 0]] - start_s,
+        _pedal_between(notes, start_s, end_s),
         end_s - start_s,
     )
 
@@ -178,22 +177,38 @@ def first_notes(notes: Notes, count: int) -> Notes:
     They last until the note after them begins, or until the performance ends. Raises TooFewNotes
     when there are fewer.
     """
-    if count < 1:
-        raise ValueError(f"an excerpt needs at least one note, not {count}")
     if len(notes) < count:
         raise TooFewNotes(f"{len(notes)} notes where {count} are needed")
-    start_s = float(notes.onset_s[0])
-    end_s = float(notes.onset_s[count]) if len(notes) > count else notes.duration_s
-    end_s = max(end_s, float(notes.onset_s[count - 1]))
-    pedal_s = np.clip(notes.pedal_s, start_s, end_s)
+    return _successive(notes, 0, count)
+
+
+def windows(notes: Notes, count: int) -> list[Notes]:
+    """Cut a performance into excerpts of `count` notes, one after the other; the rest is left."""
+    return [_successive(notes, i, count) for i in range(0, len(notes) - count + 1, count)]
+
+
+def _successive(notes: Notes, first: int, count: int) -> Notes:
+    if count < 1:
+        raise ValueError(f"an excerpt needs at least one note, not {count}")
+    chosen = slice(first, first + count)
+    onset_s = notes.onset_s[chosen]
+    beyond = notes.onset_s[first + count : first + count + 1]
+    start_s = float(onset_s[0])
+    end_s = max(float(beyond[0]) if len(beyond) else notes.duration_s, float(onset_s[-1]))
     return Notes(
-        notes.onset_s[:count] - start_s,
-        np.minimum(notes.offset_s[:count], end_s) - start_s,
-        notes.pitch[:count],
-        notes.velocity[:count],
-        pedal_s[pedal_s[:, 1] > pedal_s[:, 0]] - start_s,
+        onset_s - start_s,
+        np.minimum(notes.offset_s[chosen], end_s) - start_s,
+        notes.pitch[chosen],
+        notes.velocity[chosen],
+        _pedal_between(notes, start_s, end_s),
         end_s - start_s,
     )
+
+
+def _pedal_between(notes: Notes, start_s: float, end_s: float) -> Floats:
+    """Return the pedal intervals within [start_s, end_s], with time 0 at `start_s`."""
+    pedal_s = np.clip(notes.pedal_s, start_s, end_s) - start_s
+    return np.asarray(pedal_s[pedal_s[:, 1] > pedal_s[:, 0]])
 
 
 def _sorted(
