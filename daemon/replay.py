@@ -1,13 +1,21 @@
-"""Read a file of tokens through the engine and write the logits after every one.
+"""Read tokens through the engine: write the logits after every one, or what the next one cost.
 
     python daemon/replay.py MODEL_FOLDER TOKENS.npy LOGITS.npz --precision fp32 int8 --chunk 1 8
+    python daemon/replay.py MODEL_FOLDER PIECES.npz NATS.npz --nats --precision fp32 --chunk 64
 
-This is how an exported model is checked: by the engine that plays it, in a process of its own.
-LOGITS.npz holds an array (T, V) for each precision and chunk, under names like "fp32/8".
+This is how an exported model is checked, and how it is scored: by the engine that plays it, in a
+process of its own. LOGITS.npz holds an array (T, V) for each precision and chunk, under names like
+"fp32/8".
+
+With --nats, PIECES.npz holds for each piece two arrays: "tokens/0" (T,), and "spans/0" (S, 2), the
+ranges [start, stop) of its tokens that are scored, in order. NATS.npz then holds under "0" the
+cost in nats of these tokens, one after another, each given all tokens before it. What lies between
+the spans is read by the short way to a long context. Standard output counts the tokens passed.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +28,11 @@ from numpy.typing import NDArray
 from daemon.engine import Engine
 from perceivers.errors import PerformerError
 
+Tokens = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
-def replay(
-    engine: Engine, tokens: NDArray[np.int64], chunk: int, fed_first: int = 0
-) -> NDArray[np.float32]:
+
+def replay(engine: Engine, tokens: Tokens, chunk: int, fed_first: int = 0) -> NDArray[np.float32]:
     """Return the logits (T, V) after each token, read `chunk` at a time from a fresh start.
 
     The `fed_first` oldest tokens are fed at once, and have no logits in what is returned.
@@ -36,27 +45,76 @@ def replay(
     return np.concatenate([engine.read(tokens[start : start + chunk]).copy() for start in starts])
 
 
+def nats_of(engine: Engine, tokens: Tokens, spans: Tokens, chunk: int) -> Iterator[Floats]:
+    """Yield the costs of the tokens in `spans`, `chunk` at a time, from a fresh start."""
+    engine.reset()
+    chunk = min(chunk, engine.most_at_once)
+    for start, stop in spans.tolist():
+        if engine.position < start - 1:
+            engine.feed(tokens[engine.position : start - 1].tolist())
+        for first in range(start, stop, chunk):
+            last = min(first + chunk, stop)
+            logits = engine.read(tokens[first - 1 : last - 1])
+            yield token_nats(logits, tokens[first:last])
+
+
+def token_nats(logits: NDArray[np.float32], tokens: Tokens) -> Floats:
+    """Return -log p (T,) of each token under its logits (T, V)."""
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=-1, keepdims=True)
+    nats: Floats = np.log(np.exp(wide).sum(axis=-1)) - wide[np.arange(len(tokens)), tokens]
+    return nats
+
+
+def write_logits(options: argparse.Namespace) -> None:
+    """Replay one sequence of tokens in every precision and chunk asked for."""
+    tokens = np.load(options.tokens, allow_pickle=False).astype(np.int64)
+    logits: dict[str, Any] = {}
+    for precision in options.precision:
+        engine = Engine.open(options.folder, precision=precision, rewind_tokens=0)
+        for chunk in options.chunk:
+            logits[f"{precision}/{chunk}"] = replay(engine, tokens, chunk, options.fed_first)
+    np.savez(options.out, **logits)
+
+
+def write_nats(options: argparse.Namespace) -> None:
+    """Score pieces in the first precision and chunk, counting the tokens passed."""
+    engine = Engine.open(options.folder, precision=options.precision[0], rewind_tokens=0)
+    costs: dict[str, Any] = {}
+    passed = 0
+    with np.load(options.tokens, allow_pickle=False) as pieces:
+        for name in (key.partition("/")[2] for key in pieces.files if key.startswith("tokens/")):
+            tokens = pieces[f"tokens/{name}"].astype(np.int64)
+            parts = []
+            for part in nats_of(engine, tokens, pieces[f"spans/{name}"], options.chunk[0]):
+                parts.append(part)
+                sys.stdout.write(f"{passed + engine.position}\n")
+                sys.stdout.flush()
+            costs[name] = np.concatenate(parts) if parts else np.zeros(0)
+            passed += len(tokens)
+    np.savez(options.out, **costs)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="model folder")
-    parser.add_argument("tokens", type=Path, help=".npy file of token numbers")
-    parser.add_argument("logits", type=Path, help=".npz file to write")
+    parser.add_argument("tokens", type=Path, help=".npy file of token numbers, or .npz of pieces")
+    parser.add_argument("out", type=Path, help=".npz file to write")
+    parser.add_argument("--nats", action="store_true", help="write costs of tokens, not logits")
     parser.add_argument("--precision", nargs="+", default=["auto"], help="graphs to run")
     parser.add_argument("--chunk", nargs="+", type=int, default=[1], help="tokens per run")
     parser.add_argument("--fed-first", type=int, default=0, help="oldest tokens to feed at once")
     options = parser.parse_args(arguments)
     try:
-        tokens = np.load(options.tokens, allow_pickle=False).astype(np.int64)
-        logits: dict[str, Any] = {}
-        for precision in options.precision:
-            engine = Engine.open(options.folder, precision=precision, rewind_tokens=0)
-            for chunk in options.chunk:
-                logits[f"{precision}/{chunk}"] = replay(engine, tokens, chunk, options.fed_first)
-        np.savez(options.logits, **logits)
+        (write_nats if options.nats else write_logits)(options)
     except (PerformerError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

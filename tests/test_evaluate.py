@@ -1,179 +1,266 @@
+"""The command line that scores a model, on real files and in the states that folders come in."""
+
 import json
-import math
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch.nn.functional import cross_entropy
 
 from perceivers import vocabulary as v
 from perceivers.encoder import encode
-from perceivers.events import NoteOff, NoteOn, TimedEvent
 from perceivers.midi_files import Track, write_performance
-from tests.make_model import TINY, make_checkpoint, make_model
-from training.evaluate import chosen_pieces, main
-from training.evaluation.blocks import BlockSampling, block_ends
-from training.evaluation.figures import Scores, by_context, notes_in, seconds_in, summary
-from training.evaluation.likelihood import piece_scores, score
+from tests.make_model import make_checkpoint
+from tests.simple_music import music
+from training.evaluate import main
+from training.evaluation.pieces import HeldOut, encoder_fingerprint, limited, tagged
+from training.prepare_data import prepare
 
-CPU = torch.device("cpu")
-
-
-def music(notes: int, seed: int = 0) -> list[TimedEvent]:
-    rng = np.random.default_rng(seed)
-    performance = []
-    for i, pitch in enumerate(rng.integers(40, 90, notes)):
-        performance.append(TimedEvent(i * 0.25, NoteOn(int(pitch), int(rng.integers(30, 100)))))
-        performance.append(TimedEvent(i * 0.25 + 0.2, NoteOff(int(pitch))))
-    return performance
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "training" / "evaluate.py"
 
 
-@pytest.mark.parametrize("length", [2, 3, TINY.latents, TINY.latents + 1, 100, 333])
-def test_every_token_but_the_first_is_scored_once_with_enough_history(length: int):
-    ends = block_ends(length, TINY.latents)
-
-    starts = [0, *ends[:-1]]
-    assert ends[-1] == length - 1
-    for start, end in zip(starts, ends, strict=True):
-        assert start < end
-        first_latent = max(0, end - TINY.latents)
-        assert start - first_latent >= min(start, TINY.latents // 2)
-
-
-@torch.no_grad()
-def test_scores_are_those_of_one_full_forward_pass():
-    """Within the context, with bands that history covers, blocks give what a single pass gives."""
-    tokens = np.array(encode(music(12)))[: TINY.latents + 1]
-    model = make_model()
-
-    scores = np.concatenate(list(piece_scores(model, tokens, CPU, BlockSampling())))
-
-    logits = model(torch.from_numpy(tokens[:-1])[None])[0]
-    expected = cross_entropy(logits, torch.from_numpy(tokens[1:]), reduction="none")
-    assert scores == pytest.approx(expected.numpy(), abs=1e-4)
-
-
-@torch.no_grad()
-def test_each_score_is_that_of_the_token_at_its_place():
-    """A model that knows only which token is likely scores each occurrence alike."""
-    model = make_model()
-    for name, parameter in model.named_parameters():
-        if name.endswith(("output.weight", "down.weight")):
-            torch.nn.init.zeros_(parameter)  # logits then depend on the present token alone
-    tokens = np.array(encode(music(90)))
-
-    scores = np.concatenate(list(piece_scores(model, tokens, CPU, BlockSampling())))
-
-    logits = model(torch.from_numpy(tokens[:-1])[:, None])[:, 0]
-    expected = cross_entropy(logits, torch.from_numpy(tokens[1:]), reduction="none")
-    assert len(scores) == len(tokens) - 1 > 3 * TINY.context
-    assert scores == pytest.approx(expected.numpy(), abs=1e-4)
-
-
-def test_notes_and_seconds_are_counted_from_the_tokens():
-    tokens = np.array(encode(music(12)))
-
-    assert notes_in(tokens) == 12
-    assert seconds_in(tokens) == pytest.approx(11 * 0.25 + 0.2)
-
-
-def test_figures_are_ratios_of_sums_with_an_interval_around_them():
-    rng = np.random.default_rng(0)
-    pieces = [np.array(encode(music(notes, seed=notes))) for notes in (100, 20, 180)]
-    scores = [Scores(rng.normal(2.0, 0.5, len(piece) - 1), piece[1:]) for piece in pieces]
-
-    figures = summary(scores)
-
-    nats = np.concatenate([found.nats for found in scores])
-    assert figures["tokens"] == len(nats)
-    assert figures["nats_per_token"]["value"] == pytest.approx(nats.mean())
-    assert figures["bits_per_note"]["value"] == pytest.approx(nats.sum() / math.log(2) / 300)
-    assert figures["bits_per_second"]["value"] == pytest.approx(
-        nats.sum() / math.log(2) / figures["seconds"]
-    )
-    for name in ("nats_per_token", "bits_per_note", "bits_per_second"):
-        found = figures[name]
-        assert found["low"] <= found["value"] <= found["high"]
-
-
-def test_context_is_what_lies_before_the_predicted_token():
-    # entry t is the token at position t + 1, which has t + 1 tokens before it
-    nats = np.arange(1, 20_001, dtype=np.float64)
-
-    buckets = by_context([Scores(nats, np.zeros(20_000, np.int64))])
-
-    assert [found["tokens"] for found in buckets.values()] == [511, 512, 3072, 12_288, 3617]
-    assert buckets["512-1024"]["value"] == pytest.approx((512 + 1023) / 2)
-    assert by_context([Scores(nats[:10], np.zeros(10, np.int64))])["16384+"]["value"] is None
+def write_music(path: Path, notes: int, seed: int = 0) -> None:
+    write_performance(path, [Track("piano", 0, tuple(music(notes, seed=seed)))])
 
 
 @pytest.fixture
-def midi(tmp_path: Path) -> Path:
-    folder = tmp_path / "midi"
+def split_midi(tmp_path: Path) -> Path:
+    folder = tmp_path / "split"
     lines = ["path,split,dataset"]
     for i, split in enumerate(("train", "validation", "validation")):
-        performance = tuple(music(20, seed=i))
-        write_performance(folder / f"{i}.mid", [Track("piano", 0, performance)])
+        write_music(folder / f"{i}.mid", 20, seed=i)
         lines.append(f"{i}.mid,{split},set{i}")
     (folder / "MANIFEST.csv").write_text("\n".join(lines))
     return folder
 
 
-def test_the_script_writes_its_figures(
-    midi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def loose_midi(tmp_path: Path) -> Path:
+    """Return a folder as one finds it: three pieces, and three files that are none."""
+    folder = tmp_path / "loose"
+    write_music(folder / "a.mid", 20, seed=1)
+    write_music(folder / "below" / "b.MIDI", 30, seed=2)
+    write_music(folder / "übung 1.mid", 10, seed=3)
+    write_music(folder / "silent.mid", 0)
+    (folder / "cut.mid").write_bytes((folder / "a.mid").read_bytes()[:60])
+    (folder / "text.mid").write_text("no music")
+    return folder
+
+
+def test_a_checkpoint_and_a_run_are_scored_on_the_validation_split(
+    split_midi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     checkpoint = make_checkpoint(tmp_path / "run" / "best.pt")
 
     for model in (checkpoint, checkpoint.parent):
         out = tmp_path / "figures.json"
-        code = main(["--model", str(model), "--midi", str(midi), "--json", str(out)])
+        code = main(["--model", str(model), "--midi", str(split_midi), "--json", str(out)])
 
         figures = json.loads(out.read_text())
         assert code == 0
-        assert figures["pieces"] == 2
+        assert figures["split"] == "validation"
+        assert [piece["path"] for piece in figures["per_piece"]] == ["1.mid", "2.mid"]
         assert figures["notes"] == 40
         assert figures["model"] == str(checkpoint)
+        assert figures["protocol"] == "blocks"
         assert figures["vocabulary"] == v.fingerprint()
         assert f"{figures['nats_per_token']['value']:.3f}" in capsys.readouterr().out
 
 
+def test_a_folder_without_a_manifest_is_scored_whole(
+    tiny_model_folder: Path,
+    loose_midi: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    out = tmp_path / "figures.json"
+
+    code = main(["--model", str(tiny_model_folder), "--midi", str(loose_midi), "--json", str(out)])
+
+    figures = json.loads(out.read_text())
+    assert code == 0
+    assert figures["split"] == "all"
+    assert figures["protocol"] == "streamed"
+    assert {piece["path"] for piece in figures["per_piece"]} == {
+        "a.mid",
+        "below/b.MIDI",
+        "übung 1.mid",
+    }
+    assert [piece["notes"] for piece in figures["per_piece"]] == [20, 30, 10]
+    assert {skip["path"] for skip in figures["skipped"]} == {"silent.mid", "cut.mid", "text.mid"}
+    assert all(skip["reason"] for skip in figures["skipped"])
+    told = capsys.readouterr()
+    assert "skipped text.mid: " in told.err
+    assert "3 files skipped" in told.out
+
+
+def test_a_single_piece_is_scored_once(tiny_model_folder: Path, tmp_path: Path):
+    """For training, a single piece is its own validation; that makes it no second piece here."""
+    write_music(tmp_path / "one" / "a.mid", 15)
+    out = tmp_path / "figures.json"
+
+    main(["--model", str(tiny_model_folder), "--midi", str(tmp_path / "one"), "--json", str(out)])
+
+    assert json.loads(out.read_text())["pieces"] == 1
+
+
+def test_token_files_give_the_figures_of_their_music(
+    tiny_model_folder: Path, loose_midi: Path, tmp_path: Path
+):
+    prepare(loose_midi, tmp_path / "tokens", quiet=True)
+    outs = [tmp_path / "midi.json", tmp_path / "tokens.json"]
+    command = ["--model", str(tiny_model_folder), "--processes", "1", "--split", "all"]
+
+    main([*command, "--midi", str(loose_midi), "--json", str(outs[0])])
+    main([*command, "--tokens", str(tmp_path / "tokens"), "--json", str(outs[1])])
+
+    first, second = (json.loads(out.read_text()) for out in outs)
+    by_path = [sorted(f["per_piece"], key=lambda piece: piece["path"]) for f in (first, second)]
+    assert by_path[0] == by_path[1]
+
+
 def test_data_sets_can_be_chosen_and_an_empty_choice_is_refused(
-    midi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    split_midi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     checkpoint = make_checkpoint(tmp_path / "best.pt")
-    command = ["--model", str(checkpoint), "--midi", str(midi), "--json", str(tmp_path / "f.json")]
+    out = tmp_path / "f.json"
+    command = ["--model", str(checkpoint), "--midi", str(split_midi), "--json", str(out)]
 
     assert main([*command, "--datasets", "set2"]) == 0
-    assert json.loads((tmp_path / "f.json").read_text())["pieces"] == 1
+    assert json.loads(out.read_text())["pieces"] == 1
     assert main([*command, "--datasets", "set7"]) == 2
-    assert "no piece in split 'validation' of data sets set7" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"error: {split_midi}: no piece in split 'validation' of data sets set7" in told
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (["--model", "{nothing}"], "no such checkpoint, run folder or model folder"),
+        (["--model", "{midi}"], "give a checkpoint, a run folder or a model folder"),
+        (["--model", "{text}"], "not a readable checkpoint"),
+        (["--model", "{checkpoint}", "--streamed"], "--streamed needs a model folder"),
+        (["--model", "{checkpoint}", "--precision", "int8"], "needs a model folder"),
+        (["--model", "{folder}", "--precision", "bf16"], "--blocks"),
+        (["--model", "{bare}", "--blocks"], "holds no checkpoint"),
+        (["--model", "{folder}", "--midi", "{nothing}"], "no such folder"),
+        (["--model", "{folder}", "--midi", "{empty}"], "no MIDI files"),
+        (["--model", "{folder}", "--midi", "{silent}"], "none of 1 files holds notes"),
+        (["--model", "{folder}", "--json", "{text}/x.json"], "choose another file"),
+        (["--model", "{folder}", "--every", "1000"], None),
+    ],
+)
+def test_what_cannot_be_scored_is_said_in_one_line(
+    given: list[str],
+    reason: str | None,
+    tiny_model_folder: Path,
+    loose_midi: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    places = {name: tmp_path / name for name in ("nothing", "text", "empty", "silent")}
+    places["text"].write_text("no model")
+    places["empty"].mkdir()
+    write_music(places["silent"] / "a.mid", 0)
+    places |= {"folder": tiny_model_folder, "midi": loose_midi, "bare": tmp_path / "bare"}
+    places["bare"].mkdir()
+    (places["bare"] / "manifest.json").write_bytes(
+        (tiny_model_folder / "manifest.json").read_bytes()
+    )
+    places["checkpoint"] = make_checkpoint(tmp_path / "tiny.pt")
+    arguments = [word.format(**places) for word in given]
+    midi = [] if "--midi" in given else ["--midi", str(loose_midi)]
+
+    code = main([*arguments, *midi])
+
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    if reason is None:  # every k-th block begins elsewhere in each piece: the first one is scored
+        assert (code, lines) == (0, [])
+    else:
+        assert code == 2
+        assert len(lines) == 1
+        assert reason in lines[0]
+
+
+def test_a_model_folder_of_another_vocabulary_is_refused_by_name(
+    tiny_model_folder: Path,
+    loose_midi: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    manifest = json.loads((tiny_model_folder / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(manifest | {"vocabulary": "0123"}))
+
+    code = main(["--model", str(other), "--midi", str(loose_midi)])
+
+    assert code == 2
+    assert "made with vocabulary '0123'" in capsys.readouterr().err
 
 
 def test_a_limit_takes_whole_pieces_in_a_fixed_order_and_cuts_the_last():
-    class Pieces:
-        def __len__(self) -> int:
-            return 5
+    pieces = [HeldOut(f"{i}.mid", "", np.full(100, i)) for i in range(5)]
 
-        def tokens(self, index: int) -> np.ndarray:
-            return np.full(100, index, dtype=np.uint16)
+    chosen = limited(pieces, 250)
 
-    chosen = chosen_pieces(Pieces(), 250)  # type: ignore[arg-type]
-
-    assert [len(piece) for piece in chosen] == [100, 100, 50]
-    assert len({int(piece[0]) for piece in chosen}) == 3
-    again = chosen_pieces(Pieces(), 250)  # type: ignore[arg-type]
-    assert all((a == b).all() for a, b in zip(chosen, again, strict=True))
+    assert [len(piece.tokens) for piece in chosen] == [100, 100, 50]
+    assert len({piece.path for piece in chosen}) == 3
+    assert [piece.path for piece in limited(pieces, 250)] == [piece.path for piece in chosen]
 
 
-def test_a_sample_of_blocks_scores_what_the_whole_scores_there():
-    model = make_model()
-    piece = np.array(encode(music(100)))
-    whole = score(model, [piece], CPU)[0].nats
+def test_the_source_can_be_told():
+    tokens = np.array(encode(music(3), v.Source.DISKLAVIER))
 
-    (sampled,) = score(model, [piece], CPU, every=3)
+    told = tagged(tokens, v.Source.PIANO_ROLL)
 
-    taken = ~np.isnan(sampled.nats)
-    assert 0 < taken.sum() < len(whole) / 2
-    np.testing.assert_allclose(sampled.nats[taken], whole[taken])
-    assert summary([sampled])["tokens"] == taken.sum()
+    assert told.tolist() == encode(music(3), v.Source.PIANO_ROLL)
+    assert tagged(tokens, None).tolist() == tokens.tolist()
+
+
+def test_the_encoder_is_known_by_what_it_says():
+    # Changes only with the encoder. Figures of the two are then no longer comparable.
+    assert encoder_fingerprint(v.Flavour.EVENTS) == "84c40a43f8937cb1"
+    assert encoder_fingerprint(v.Flavour.SUSTAIN_388) != encoder_fingerprint(v.Flavour.EVENTS)
+
+
+def test_a_model_folder_is_scored_without_torch(tiny_model_folder: Path, loose_midi: Path):
+    program = (
+        "import sys; from training.evaluate import main; code = main(sys.argv[1:]); "
+        "print(code, 'torch' in sys.modules)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--model", tiny_model_folder, "--midi", loose_midi],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.stdout.splitlines()[-1:] == ["0 False"], done.stderr
+
+
+def test_ctrl_c_ends_the_engines_and_writes_nothing(tiny_model_folder: Path, tmp_path: Path):
+    write_music(tmp_path / "long" / "a.mid", 5000)
+    out = tmp_path / "figures.json"
+    options = ["--model", tiny_model_folder, "--midi", tmp_path / "long", "--json", out]
+    with subprocess.Popen(
+        [sys.executable, SCRIPT, *options], stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        shown = ""
+        while "scoring:  " not in shown and (read := running.stderr.read(1)):
+            shown += read
+        running.send_signal(signal.SIGINT)  # to this process alone, as a service manager does
+
+        rest = running.stderr.read()
+
+    assert running.returncode == 130, shown + rest
+    assert "stopped; no figures are written" in rest
+    assert "Traceback" not in rest
+    assert not out.exists()

@@ -75,6 +75,15 @@ def test_package_imports_only_what_it_may(package: str) -> None:
     assert offenders == {}
 
 
+def test_every_folder_of_modules_is_installed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+
+    folders = {".".join(path.relative_to(ROOT).parts[:-1]) for path in SOURCES}
+
+    assert folders == set(listed)
+    assert all((ROOT / name.replace(".", "/") / "__init__.py").is_file() for name in folders)
+
+
 @pytest.mark.parametrize("library", sorted(ONE_IMPORTER))
 def test_outside_library_has_one_importer(library: str) -> None:
     assert len(importers_of(library)) == 1, importers_of(library)

@@ -1,95 +1,115 @@
-"""Negative log-likelihood of a model on held-out music, by the block protocol.
+"""Negative log-likelihood of a model on music that it was not trained on.
 
+    python training/evaluate.py --model models/small --midi FOLDER --json nll.json
     python training/evaluate.py --model runs/default --tokens TOKENS --split test --json nll.json
 
-Every token but the first of a piece is scored exactly once, in blocks of N/2 tokens, each with the
-whole context of the model before it and at least N/2 latents of history (N latents in a forward
-pass; at the beginning of a piece all there is). Nats per token compare models of one vocabulary;
-bits per note and bits per second also compare vocabularies. Intervals are 95 % bootstrap intervals
-over pieces.
+A model folder is scored by the engine that plays it: one stream per piece, every token given all
+that came before. A checkpoint or the folder of a run is scored in torch by the block protocol: in
+blocks of N/2 tokens, each with the whole context of the model before it and at least N/2 latents
+of history. Every token but the first of a piece is scored exactly once. Without a manifest in
+FOLDER and without --split, every piece is scored.
+
+Nats per token compare models of one vocabulary and one encoder; bits per note and bits per second
+also compare vocabularies. Intervals are 95 % bootstrap intervals over pieces.
 """
 
 import argparse
 import json
+import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np
-import torch
-
 from perceivers import vocabulary as v
 from perceivers.atomic import atomic_path
-from perceivers.checkpoint import load_checkpoint
 from perceivers.errors import PerformerError
-from training.evaluation.figures import Figure, Ids, summary
-from training.evaluation.likelihood import score
+from training.evaluation.figures import Figure, piece_figures, summary
+from training.evaluation.pieces import (
+    ALL,
+    Choice,
+    Selection,
+    encoder_fingerprint,
+    select,
+    select_midi,
+)
+from training.evaluation.scorers import How, open_scorer
 from training.midi_folder import SPLITS
-from training.prepare_data import prepare
-from training.run_state import BEST
-from training.token_store import TokenStore
 
-
-def chosen_pieces(store: TokenStore, limit: int | None) -> list[Ids]:
-    """Return the pieces to score: all, or in a fixed shuffled order until `limit` tokens."""
-    if limit is None:
-        return [store.tokens(i).astype(np.int64) for i in range(len(store))]
-    pieces: list[Ids] = []
-    for index in np.random.default_rng(0).permutation(len(store)):
-        if limit < 2:
-            break
-        pieces.append(store.tokens(int(index))[:limit].astype(np.int64))
-        limit -= len(pieces[-1])
-    return pieces
+MOST_SKIPPED_TOLD = 20
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
-    """Load what the options name, score it and return the figures."""
-    path: Path = options.model / BEST if options.model.is_dir() else options.model
-    checkpoint = load_checkpoint(path)
-    device = torch.device(options.device)
-    model = checkpoint.build_model().to(device).eval()
+    """Load what the options name, score it and return the figures as JSON values."""
+    how = How(options.protocol, options.precision, options.device, options.processes)
+    scorer = open_scorer(options.model, how)
     datasets = [name for name in options.datasets.split(",") if name]
-    with tempfile.TemporaryDirectory() as scratch:
-        tokens: Path | None = options.tokens
-        if tokens is None:
-            tokens = Path(scratch)
-            prepare(options.midi, tokens)
-        store = TokenStore(tokens, options.split, datasets)
-        if not len(store):
-            chosen = f" of data sets {', '.join(datasets)}" if datasets else ""
-            raise PerformerError(f"no piece in split '{options.split}'{chosen}")
-        pieces = chosen_pieces(store, options.limit_tokens)
-    with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16"):
-        figures = summary(score(model, pieces, device, options.every))
+    source = options.source and v.Source(options.source)
+    choice = Choice(options.split, datasets, source, options.limit_tokens, scorer.flavour)
+    selection = (
+        select_midi(options.midi, choice)
+        if options.tokens is None
+        else select(options.tokens, choice)
+    )
+    tell_skipped(selection)
+    scores = scorer.score([piece.tokens for piece in selection.pieces], options.every)
+    if not scores:
+        raise PerformerError(
+            f"--every {options.every} leaves no block to score of {len(selection.pieces)} pieces; "
+            "give a smaller number"
+        )
     asked = {
-        "model": str(path),
-        "steps_trained": checkpoint.progress.get("step"),
-        "split": options.split,
+        **scorer.identity,
+        "vocabulary": v.fingerprint(scorer.flavour),
+        "encoder": encoder_fingerprint(scorer.flavour),
+        "midi": options.midi and str(options.midi),
+        "token_files": options.tokens and str(options.tokens),
+        "split": selection.split,
         "datasets": datasets or "all",
+        "source": options.source or "own",
         "limit_tokens": options.limit_tokens,
         "every_block": options.every,
-        "precision": options.precision,
-        "vocabulary": v.fingerprint(),
+        "tokens_sha256": selection.fingerprint,
     }
-    return asked | figures
+    per_piece = [
+        {
+            "path": selection.pieces[found.piece].path,
+            "dataset": selection.pieces[found.piece].dataset,
+            **piece_figures(found),
+        }
+        for found in scores
+    ]
+    skipped = [{"path": skip.path, "reason": skip.reason} for skip in selection.skipped]
+    return asked | summary(scores) | {"per_piece": per_piece, "skipped": skipped}
+
+
+def tell_skipped(selection: Selection) -> None:
+    """Name the files that are not scored, and why."""
+    for skip in selection.skipped[:MOST_SKIPPED_TOLD]:
+        print(f"skipped {skip.path}: {skip.reason}", file=sys.stderr)
+    untold = len(selection.skipped) - MOST_SKIPPED_TOLD
+    if untold > 0:
+        print(f"skipped {untold} more files; --json lists them all", file=sys.stderr)
 
 
 def print_figures(figures: dict[str, Any]) -> None:
     """Tell the figures in words."""
-    print(f"{figures['pieces']} pieces, {figures['tokens']:,} tokens, {figures['notes']:,} notes")
+    skipped = f", {len(figures['skipped'])} files skipped" if figures["skipped"] else ""
+    print(
+        f"{figures['pieces']} pieces, {figures['tokens']:,} tokens, {figures['notes']:,} notes, "
+        f"{figures['seconds'] / 60:,.0f} minutes{skipped}"
+    )
     for name in ("nats_per_token", "bits_per_note", "bits_per_second"):
         print(f"{name.replace('_', ' '):>16}: {told(figures[name])}")
+    print("nats per token by the number of tokens before the predicted one")
     for name, found in figures["nats_per_token_by_context"].items():
-        of = f"{found['tokens']:,} tokens with that context"
-        print(f"{name:>16}: {told(found)}  nats per token of {of}")
+        print(f"{name:>16}: {told(found):26} {found['tokens']:>11,} tokens")
+    print("nats per token by kind of token")
     for name, found in figures["nats_per_token_by_kind"].items():
-        share = f"{found['share_of_tokens']:.1%} of tokens, {found['share_of_nats']:.1%} of nats"
-        print(f"{name.replace('_', ' '):>16}: {told(found)}  nats per token; {share}")
+        shares = f"{found['share_of_tokens']:6.1%} of tokens {found['share_of_nats']:6.1%} of nats"
+        print(f"{name.replace('_', ' '):>16}: {told(found):26} {shares}")
 
 
 def told(figure: Figure) -> str:
@@ -105,40 +125,101 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True, help="checkpoint, or folder of a run")
-    data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--tokens", type=Path, help="folder made by prepare_data.py")
-    data.add_argument("--midi", type=Path, help="folder of MIDI files")
-    parser.add_argument("--split", choices=SPLITS, default="validation")
-    parser.add_argument("--datasets", default="", help="only these: asap,maestro_extra")
-    parser.add_argument("--limit-tokens", type=int, help="score about so many tokens, not all")
     parser.add_argument(
-        "--every", type=int, default=1, help="score every k-th block of each piece only"
+        "--model", type=Path, required=True, help="model folder, run folder or checkpoint"
     )
+    _add_data(parser)
+    _add_how(parser)
     parser.add_argument("--json", type=Path, help="file for the figures")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     options = parser.parse_args(arguments)
     if options.limit_tokens is not None and options.limit_tokens < 2:
         parser.error(f"--limit-tokens {options.limit_tokens} must be at least 2")
     if options.every < 1:
         parser.error(f"--every {options.every} must be at least 1")
+    if options.processes < 0:
+        parser.error(f"--processes {options.processes} must be at least 0 (one per core)")
     return options
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--midi", type=Path, help="folder of MIDI files")
+    data.add_argument("--tokens", type=Path, help="folder made by prepare_data.py")
+    parser.add_argument(
+        "--split",
+        choices=(*SPLITS, ALL),
+        help="default: validation; all of a folder of MIDI files that has no manifest",
+    )
+    parser.add_argument("--datasets", default="", help="only these: asap,maestro_extra")
+    parser.add_argument(
+        "--source",
+        choices=[source.value for source in v.Source],
+        help="tell the model that this is how the music was captured (default: what a manifest "
+        "says, else disklavier)",
+    )
+    parser.add_argument("--limit-tokens", type=int, help="score about so many tokens, not all")
+    parser.add_argument(
+        "--every", type=int, default=1, help="score every k-th block of each piece only"
+    )
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    protocol = parser.add_mutually_exclusive_group()
+    protocol.add_argument(
+        "--streamed",
+        dest="protocol",
+        action="store_const",
+        const="streamed",
+        help="by the engine that plays (default for a model folder)",
+    )
+    protocol.add_argument(
+        "--blocks",
+        dest="protocol",
+        action="store_const",
+        const="blocks",
+        help="by the block protocol in torch (default for a checkpoint; of a model folder, its "
+        "checkpoint.pt)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "int8", "bf16"),
+        default="fp32",
+        help="int8 is for --streamed, bf16 for --blocks (default: fp32)",
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="for --blocks")
+    parser.add_argument(
+        "--processes", type=int, default=0, help="for --streamed: engines (default: one per core)"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     options = parse(arguments)
     try:
+        if options.json is not None:
+            check_writable(options.json)
         figures = evaluate(options)
+        print_figures(figures)
+        if options.json is not None:
+            with atomic_path(options.json) as partial:
+                partial.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
     except PerformerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print_figures(figures)
-    if options.json is not None:
-        with atomic_path(options.json) as partial:
-            partial.write_text(json.dumps(figures, indent=2) + "\n")
+    except KeyboardInterrupt:
+        print("stopped; no figures are written", file=sys.stderr)
+        return 130
     return 0
+
+
+def check_writable(path: Path) -> None:
+    """Raise PerformerError, before hours of work, where no file can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PerformerError(f"--json {path}: {error.strerror}; choose another file") from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise PerformerError(f"--json {path}: no file can be written there; choose another file")
 
 
 if __name__ == "__main__":

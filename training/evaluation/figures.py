@@ -56,7 +56,7 @@ def summary(scores: Sequence[Scores]) -> dict[str, Any]:
     """Return the figures as JSON values.
 
     A figure is {"value", "low", "high"}: the ratio of the sums over all pieces and its interval.
-    The bounds are None with fewer than two pieces, the value where there is nothing to divide by.
+    The bounds are None where fewer than two pieces contribute, the value where none does.
     """
     nats = np.array([np.nansum(found.nats) for found in scores])
     bits = nats / math.log(2)
@@ -76,12 +76,25 @@ def summary(scores: Sequence[Scores]) -> dict[str, Any]:
     }
 
 
+def piece_figures(found: Scores) -> dict[str, float | int | None]:
+    """Return what one piece costs, as JSON values."""
+    targets = found.scored_targets
+    nats, notes = float(np.nansum(found.nats)), notes_in(targets)
+    return {
+        "tokens": len(targets),
+        "notes": notes,
+        "seconds": seconds_in(targets),
+        "nats_per_token": nats / len(targets),
+        "bits_per_note": nats / math.log(2) / notes if notes else None,
+    }
+
+
 def ratio(over: Floats, under: npt.NDArray[Any]) -> Figure:
     """Return the ratio of the sums over pieces with its bootstrap interval."""
     if not under.sum():
         return {"value": None, "low": None, "high": None}
     value = float(over.sum() / under.sum())
-    if len(over) < 2:
+    if np.count_nonzero(under) < 2:
         return {"value": value, "low": None, "high": None}
     draws = np.random.default_rng(0).integers(len(over), size=(RESAMPLES, len(over)))
     sums = under[draws].sum(axis=1)
@@ -99,7 +112,11 @@ def by_context(scores: Sequence[Scores]) -> dict[str, dict[str, float | int | No
         nats = np.array([np.nansum(found.nats[part]) for found in scores])
         tokens = np.array([int(found.is_scored[part].sum()) for found in scores])
         name = f"{low}+" if high is None else f"{low}-{high}"
-        result[name] = {**ratio(nats, tokens), "tokens": int(tokens.sum())}
+        result[name] = {
+            **ratio(nats, tokens),
+            "tokens": int(tokens.sum()),
+            "pieces": int(np.count_nonzero(tokens)),
+        }
     return result
 
 
@@ -119,6 +136,7 @@ def by_kind(scores: Sequence[Scores]) -> dict[str, dict[str, float | int | None]
         result[kind.value] = {
             **ratio(nats, tokens),
             "tokens": int(tokens.sum()),
+            "pieces": int(np.count_nonzero(tokens)),
             "share_of_tokens": float(tokens.sum() / all_tokens),
             "share_of_nats": float(nats.sum() / all_nats),
         }

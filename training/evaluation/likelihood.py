@@ -5,13 +5,18 @@ of history (N latents in a forward pass; at the beginning of a piece all there i
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from perceivers.checkpoint import load_checkpoint
+from perceivers.errors import PerformerError
 from perceivers.model import PerceiverS
+from perceivers.vocabulary import Flavour
 from training.batches import IGNORED, collate, sample_of
 from training.evaluation.blocks import BlockSampling, block_ends
 from training.evaluation.figures import Floats, Ids, Scores, summary
@@ -61,3 +66,31 @@ def score(
             if found.is_scored.any():
                 scores.append(found)
     return scores
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A checkpoint ready to be scored."""
+
+    model: PerceiverS
+    device: torch.device
+    precision: str
+    flavour: Flavour
+    parameters: int
+    steps_trained: int | None
+
+    def score(self, pieces: Sequence[Ids], every: int) -> list[Scores]:
+        """Score every k-th block of pieces."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return score(self.model, pieces, self.device, every)
+
+
+def load(path: Path, device: str, precision: str) -> Subject:
+    """Load a checkpoint. Raises ModelMismatch when it is damaged or of another vocabulary."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise PerformerError("--device cuda: torch finds no CUDA device here; leave --device out")
+    checkpoint = load_checkpoint(path, tuple(Flavour))
+    model = checkpoint.build_model().to(device).eval()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    steps = checkpoint.progress.get("step")
+    return Subject(model, torch.device(device), precision, checkpoint.flavour, parameters, steps)
