@@ -128,17 +128,18 @@ def _tick(bar: "tqdm[Any]") -> None:
 
 
 def print_table(result: dict[str, Any]) -> None:
-    """Print overlap areas and shifts, and the mgeval-compatible column."""
+    """Print overlap areas, energy distances and the mgeval-compatible column."""
     print(f"{result['excerpts']} excerpts of {result['notes']} notes a side; pieces: model "
           f"{result['pieces']['model']}, human {result['pieces']['human']}")  # fmt: skip
-    print(f"{'overlap area':34}  value  interval       at half  floor  95 % of floors")
-    for name, metrics in result["features"].items():
-        area = metrics["overlap_area"]
-        print(
-            f"{name:34}  {area['value']:.3f}  {area['low']:.3f}–{area['high']:.3f}    "
-            f"{area['at_half']:.3f}    {area['floor']:.3f}  "
-            f"{area['floor_low']:.3f}–{area['floor_high']:.3f}"
-        )
+    for metric, title in (("overlap_area", "overlap area"), ("energy_distance", "energy distance")):
+        print(f"{title:34}   value  interval        at half   floor  95 % of floors")
+        for name, metrics in result["features"].items():
+            found = metrics[metric]
+            print(
+                f"{name:34}  {found['value']:6.3f}  {found['low']:6.3f}–{found['high']:.3f}   "
+                f"{found['at_half']:6.3f}  {found['floor']:6.3f}  "
+                f"{found['floor_low']:6.3f}–{found['floor_high']:.3f}"
+            )
     print(f"{'mgeval-compatible':34}  OA within model, within human, each against across")
     for name, sides in result["mgeval_compatible"].items():
         areas = [sides[side]["oa"] for side in ("model", "human")]

@@ -39,6 +39,7 @@ BAR_S = 2.0  # four beats at 120 per minute
 # quarter and eighth: in 96ths of a bar.
 LENGTH_CLASSES = np.array([96, 48, 24, 12, 6, 72, 36, 18, 9, 32, 16, 8]) / 96 * BAR_S
 GRID_POINTS = 1000
+NOTES_AT_ONCE = 256  # a table of all notes by all would fill the memory for a long piece
 POINTS_AT_ONCE = 50  # of a density of 10,000 distances: fits into a cache
 ROUNDING = 1e-12  # distances that differ by less, relatively, are equal
 FEWEST_EXCERPTS = 3  # two distances differ, so that a density exists
@@ -79,14 +80,13 @@ def total_pitch_class_histogram(notes: Notes) -> Floats:
 def pitch_class_transition_matrix(notes: Notes) -> Floats:
     """PCTM: counts of pairs of which one begins within 50 ms of the other's end, shape (144,)."""
     pitch_class = notes.pitch % 12
-    low = np.searchsorted(notes.onset_s, notes.offset_s - TOUCHING_S, side="right")
-    high = np.searchsorted(notes.onset_s, notes.offset_s + TOUCHING_S, side="left")
-    followers = np.maximum(high - low, 0)
-    source = np.repeat(np.arange(len(notes)), followers)
-    place = np.arange(len(source)) - np.repeat(np.cumsum(followers) - followers, followers)
-    target = low[source] + place
-    pairs = pitch_class[source] * 12 + pitch_class[target]
-    return np.bincount(pairs, minlength=144).astype(np.float64)
+    counts = np.zeros(144)
+    for start in range(0, len(notes), NOTES_AT_ONCE):
+        ends_s = notes.offset_s[start : start + NOTES_AT_ONCE]
+        source, target = np.nonzero(np.abs(ends_s[:, None] - notes.onset_s) < TOUCHING_S)
+        pairs = pitch_class[source + start] * 12 + pitch_class[target]
+        counts += np.bincount(pairs, minlength=144)
+    return counts
 
 
 def pitch_range(notes: Notes) -> Floats:
