@@ -22,6 +22,7 @@ SUSTAIN = 64
 DRUM_CHANNEL = 9
 TICKS_PER_BEAT = 480
 LONGEST_S = 86_400.0  # a day: more is a damaged delta time, not a performance
+FRAMES_PER_S = {24: 24.0, 25: 25.0, 29: 30_000 / 1001, 30: 30.0}  # by their number in the header
 TEMPO_US_PER_BEAT = 500_000  # 120 beats per minute, the value that every reader assumes
 
 
@@ -38,8 +39,9 @@ def read_performance(path: Path, pedal_up_below: int = PEDAL_UP_BELOW) -> list[T
     """Read a MIDI file as one piano performance, in seconds from the start of the file.
 
     All tracks and channels but the drums are one player; velocity 0 is a note-off; the sustain
-    pedal (CC64) becomes a switch with hysteresis: down at 64, up below `pedal_up_below`. Raises
-    MidiFileError when the file is not MIDI, is damaged or lasts more than a day.
+    pedal (CC64) becomes a switch with hysteresis: down at 64, up below `pedal_up_below`. Time is
+    counted in beats under the tempo map, or in film frames (SMPTE). Raises MidiFileError when the
+    file is not MIDI, is damaged or lasts more than a day.
     """
     switch = PedalSwitch(pedal_up_below)
     events = []
@@ -62,25 +64,44 @@ def _messages(path: Path) -> Iterator[tuple[float, mido.Message]]:
         midi = mido.MidiFile(file=io.BytesIO(content), clip=True)
         if midi.type == 2:
             raise MidiFileError(f"{path}: type 2 (independent sequences) is not one performance")
-        if midi.ticks_per_beat <= 0:
-            raise MidiFileError(f"{path}: time division {midi.ticks_per_beat} is not supported")
-        tempo = TEMPO_US_PER_BEAT
+        tick_s = _tick_s(midi.ticks_per_beat, TEMPO_US_PER_BEAT)
         time_s = 0.0
         now_ticks = 0
         for ticks, message in _merged(midi.tracks):
-            time_s += mido.tick2second(ticks - now_ticks, midi.ticks_per_beat, tempo)
+            if ticks > now_ticks and not tick_s:
+                raise MidiFileError(
+                    f"{path}: a tempo of 0 microseconds per beat, time stands still"
+                )
+            time_s += (ticks - now_ticks) * tick_s
             now_ticks = ticks
             if message.type == "set_tempo":
-                tempo = message.tempo
+                tick_s = _tick_s(midi.ticks_per_beat, message.tempo)
             elif not message.is_meta:
                 yield time_s, message
     except OSError as error:
-        raise MidiFileError(f"{path}: {error.strerror or 'not a complete MIDI file'}") from error
-    except (EOFError, ValueError, IndexError, KeyError, mido.KeySignatureError) as error:
+        raise MidiFileError(f"{path}: {error.strerror or error}") from error
+    except EOFError as error:
+        raise MidiFileError(f"{path}: ends too early; not a complete MIDI file") from error
+    except (ValueError, IndexError, KeyError, mido.KeySignatureError) as error:
         if isinstance(error, MidiFileError):
             raise
         reason = str(error) or type(error).__name__
         raise MidiFileError(f"{path}: not a readable MIDI file ({reason})") from error
+
+
+def _tick_s(division: int, tempo_us_per_beat: int) -> float:
+    """Return the length of a tick in seconds; raises ValueError for a division that has none.
+
+    A positive division is ticks per beat. In a negative one the high byte counts frames per second
+    and the low one ticks per frame; tempo has no say there.
+    """
+    if division > 0:
+        return tempo_us_per_beat * 1e-6 / division
+    frames_per_s = FRAMES_PER_S.get(-(division >> 8))
+    ticks_per_frame = division & 0xFF
+    if frames_per_s is None or not ticks_per_frame:
+        raise ValueError(f"time division {division} means nothing")
+    return 1.0 / (frames_per_s * ticks_per_frame)
 
 
 def _merged(tracks: Iterable[mido.MidiTrack]) -> list[tuple[int, mido.Message]]:

@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         report = prepare(options.midi, options.out, options.workers, flavour=options.flavour)
         print_report(report)
-    except PerformerError as error:
+    except (PerformerError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ from training.midi_folder import MidiFile
 from training.token_store import Piece, Tokens, write_atomically
 
 OPENING_NOTES = 48
+# More notes than these are no performance but a wrong tempo: a cluster of both forearms, and some
+# times what the densest playing has on average.
+MOST_NOTES_AT_ONCE = 20
+MOST_NOTES_PER_S = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +58,18 @@ class Shard:
 
     def done(self) -> Report | None:
         """Return the report of an earlier run, if it made this shard from the same files."""
-        described = (self.out / self.name).with_suffix(".json")
-        if not described.exists() or not (self.out / self.name).exists():
-            return None
-        content = json.loads(described.read_text())
-        if content["key"] != self._key():
-            return None
-        return Report(
-            [Piece(**piece) for piece in content["pieces"]],
-            [Skipped(**skip) for skip in content["skipped"]],
-        )
+        tokens = self.out / self.name
+        try:
+            content = json.loads(tokens.with_suffix(".json").read_text())
+            report = Report(
+                [Piece(**piece) for piece in content["pieces"]],
+                [Skipped(**skip) for skip in content["skipped"]],
+            )
+            is_ours = content["key"] == self._key()
+            is_whole = tokens.stat().st_size == 2 * sum(piece.length for piece in report.pieces)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # not there, or damaged: it is made again
+        return report if is_ours and is_whole else None
 
     def make(self) -> Report:
         """Encode the files; write the tokens, then their description."""
@@ -94,7 +101,7 @@ def _encode_files(shard: Shard) -> tuple[Report, Tokens]:
         try:
             events = _read(path, shard.flavour)
         except MidiFileError as error:
-            skipped.append(Skipped(file.path, str(error).removeprefix(f"{path}: ")))
+            skipped.append(Skipped(_printable(file.path), str(error).removeprefix(f"{path}: ")))
             continue
         tokens = _encode(events, file.source, shard.flavour)
         notes = int(((tokens >= NOTE_ON) & (tokens < NOTE_ON + PITCHES)).sum())
@@ -111,14 +118,20 @@ def _encode_files(shard: Shard) -> tuple[Report, Tokens]:
 def _read(path: Path, flavour: Flavour) -> list[TimedEvent]:
     """Read a file from its first event on: the silence at its head is not music.
 
-    Raises MidiFileError also when there is no note to be heard.
+    Raises MidiFileError also when there is no note to be heard, or more than can be played.
     """
     events_only = flavour is Flavour.EVENTS
     pedal_up_below = PEDAL_UP_BELOW if events_only else sustain.PEDAL_UP_BELOW
     events = read_performance(path, pedal_up_below)
-    if not any(isinstance(event.event, NoteOn) for event in events):
+    notes = sum(isinstance(event.event, NoteOn) for event in events)
+    if not notes:
         raise MidiFileError(f"{path}: holds no notes (drums, channel 10, are not read)")
     start_s = events[0].time_s
+    seconds = events[-1].time_s - start_s
+    if notes > MOST_NOTES_AT_ONCE + MOST_NOTES_PER_S * seconds:
+        raise MidiFileError(
+            f"{path}: {notes:,} notes in {seconds:.2f} s cannot be played; is its tempo right?"
+        )
     return [TimedEvent(event.time_s - start_s, event.event) for event in events]
 
 
@@ -126,6 +139,11 @@ def _encode(events: Sequence[TimedEvent], source: Source, flavour: Flavour) -> T
     events_only = flavour is Flavour.EVENTS
     tokens = encode(events, source) if events_only else sustain.encode_sounding(events)
     return np.array(tokens, dtype=np.uint16)
+
+
+def _printable(path: str) -> str:
+    """Return a file name as text that any terminal and file can take."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _opening_key(events: Sequence[TimedEvent]) -> str:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +83,9 @@ def _read_index(folder: Path) -> tuple[Flavour, list[Piece]]:
             f"{folder}: no {INDEX}; make token files with "
             f"`python training/prepare_data.py --midi MIDI_FOLDER --out {folder}`"
         )
-    index = json.loads(path.read_text())
+    index = _json_of(path)
+    if index is None:
+        raise ModelMismatch(f"{path}: damaged; run training/prepare_data.py again")
     flavour = flavour_of(index["vocabulary"])
     if flavour is None:
         raise ModelMismatch(
@@ -94,8 +97,18 @@ def _read_index(folder: Path) -> tuple[Flavour, list[Piece]]:
 
 def flavour_in(folder: Path) -> Flavour | None:
     """Return the flavour of the token files in a folder, None where there are none of ours."""
-    path = folder / INDEX
-    return flavour_of(json.loads(path.read_text())["vocabulary"]) if path.is_file() else None
+    index = _json_of(folder / INDEX)
+    return None if index is None else flavour_of(index["vocabulary"])
+
+
+def _json_of(path: Path) -> dict[str, Any] | None:
+    """Return the content of an index, None where there is no whole one."""
+    try:
+        index = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    whole = isinstance(index, dict) and {"vocabulary", "pieces"} <= set(index)
+    return index if whole else None
 
 
 def _open_shard(path: Path, pieces: list[Piece]) -> Tokens:
