@@ -3,42 +3,20 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from accelerate.state import AcceleratorState
 
 from perceivers.checkpoint import load_checkpoint
-from perceivers.events import NoteOff, NoteOn, TimedEvent
-from perceivers.midi_files import Track, write_performance
 from tests.make_model import make_checkpoint
+from tests.small_runs import SCRIPT, arguments, losses, one_core, prepare_chords, training
 from training.command_line import DEFAULT_STEPS, STARTER_SET, parse
 from training.learning_curve import LearningCurve, Point
-from training.prepare_data import prepare
 from training.presets import PRESETS
 from training.run_state import BEST, LAST, STABLE
 from training.status_line import StatusLine
 from training.train import main
-
-ROOT = Path(__file__).parents[1]
-SCRIPT = str(ROOT / "training" / "train.py")
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Let a run in this process begin as in one of its own, on one core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(autouse=True)
@@ -49,50 +27,7 @@ def _one_core() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return token files of pieces that repeat a few chords: something to learn in few steps."""
-    folder = tmp_path_factory.mktemp("data")
-    for seed in range(10):
-        rng = np.random.default_rng(seed)
-        root = int(rng.integers(48, 60))
-        events = []
-        for i in range(120):
-            pitch = root + (0, 4, 7, 12)[i % 4] + int(rng.integers(0, 2)) * 12
-            events.append(TimedEvent(i * 0.2, NoteOn(pitch, 64)))
-            events.append(TimedEvent(i * 0.2 + 0.15, NoteOff(pitch)))
-        write_performance(folder / f"midi/{seed}.mid", [Track("piano", 0, tuple(events))])
-    prepare(folder / "midi", folder / "tokens", workers=1, quiet=True)
-    return folder / "tokens"
-
-
-def arguments(tokens: Path, run: Path, *more: str) -> list[str]:
-    return [
-        "--tokens", str(tokens), "--run", str(run), "--preset", "tiny", "--device", "cpu",
-        "--precision", "fp32", "--batch", "2", "--micro-batch", "2", *more,
-    ]  # fmt: skip
-
-
-def losses(run: Path) -> dict[int, float]:
-    points = LearningCurve(run).read()
-    return {point.step: point.train_nll for point in points if point.train_nll is not None}
-
-
-@contextmanager
-def training(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a training script as a process of its own, in its own group."""
-    with subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+    return prepare_chords(tmp_path_factory.mktemp("data"))
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> None:
@@ -264,7 +199,10 @@ def test_the_defaults_train_the_small_model_on_the_starter_set():
         (["--decay-share", "0"], "--decay-share 0.0 must lie in 0 < share <= 1"),
         (["--seed", "-1"], "--seed -1 must not be negative"),
         (["--validate-every", "0"], "--validate-every 0 must be above 0"),
-        (["--init", "nothing.pt"], "--init nothing.pt is neither a checkpoint nor a folder with one"),
+        (
+            ["--init", "nothing.pt"],
+            "--init nothing.pt is neither a checkpoint nor a folder with one",
+        ),
         (["--tokens", "nowhere"], "nowhere: no index.json"),
         (["--midi", "nowhere"], "nowhere: no such folder"),
     ],

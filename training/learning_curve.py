@@ -13,6 +13,7 @@ from matplotlib import pyplot
 
 from perceivers.atomic import atomic_path
 
+CURVE_FILE = "learning_curve.csv"
 DRAWN_POINTS = 400  # training losses are averaged to about so many points in the picture
 
 
@@ -30,7 +31,7 @@ class LearningCurve:
     """`learning_curve.csv` and `learning_curve.png` in the folder of a run."""
 
     def __init__(self, folder: Path) -> None:
-        self._csv = folder / "learning_curve.csv"
+        self._csv = folder / CURVE_FILE
         self._png = folder / "learning_curve.png"
 
     def rewind(self, step: int) -> None:
