@@ -23,7 +23,8 @@ class Cost:
     parameters: int
     tokens: int  # loss tokens trained on
     flop: float  # of training, by formula
-    train_s: float
+    train_s: float  # by the clock
+    train_cpu_s: float  # of all threads
     score_s: float
     device: str
     threads: int  # of the CPU

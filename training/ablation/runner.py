@@ -28,6 +28,8 @@ from training.run_state import LAST
 from training.token_store import TokenStore
 from training.trainer import Trainer
 
+CPU_SECONDS = "cpu_seconds.txt"
+
 
 class Stopped(Exception):
     """A signal ended a run, which is saved."""
@@ -88,6 +90,7 @@ def carry_out(place: Place, run: Run) -> Result:
         tokens=progress["tokens"],
         flop=flop_of(run, train_lengths),
         train_s=round(progress["seconds"], 1),
+        train_cpu_s=round(_cpu_seconds(folder), 1),
         score_s=round(time.monotonic() - started_s, 1),
         device=_device_name(place.torch_device),
         threads=torch.get_num_threads(),
@@ -106,9 +109,19 @@ def _is_trained(folder: Path, run: Run) -> bool:
 
 def _train(place: Place, run: Run) -> None:
     trainer = Trainer(parse(training_arguments(place, run)), run.arm.architecture)
-    trainer.train()
+    before_s = time.process_time()
+    try:
+        trainer.train()
+    finally:
+        with (place.runs / run.name / CPU_SECONDS).open("a") as file:
+            file.write(f"{time.process_time() - before_s:.1f}\n")
     if trainer.progress.step < run.campaign.steps:
         raise Stopped
+
+
+def _cpu_seconds(folder: Path) -> float:
+    """Return the processor time of all invocations, but for what was killed."""
+    return sum(float(line) for line in (folder / CPU_SECONDS).read_text().split())
 
 
 def training_arguments(place: Place, run: Run) -> list[str]:

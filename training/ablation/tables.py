@@ -7,7 +7,7 @@ import numpy as np
 from training.ablation.comparison import Comparison, Figures, Interval
 from training.ablation.experiments import Arm, Experiment, experiments
 from training.ablation.readings import READINGS
-from training.ablation.results import Result
+from training.ablation.results import Cost, Result
 from training.ablation.scoring import BUCKET_NAMES
 from training.ablation.settings import Campaign
 
@@ -24,7 +24,7 @@ counts by its share of all tokens. *Difference* is to the first arm of the table
 of the same pieces, with a 95 % bootstrap interval over pieces; the differences of the single seeds
 stand beside it. A difference means something if its interval leaves out 0 **and** all seeds agree.
 Compute is that of training, by formula (`training/ablation/compute.py`); seconds are those of
-training, on a machine that did other work besides.
+training: processor time on a CPU, whatever else the machine did, and time by the clock on a GPU.
 """
 ABSENT = "—"
 NOT_RUN = "not run yet"
@@ -144,7 +144,7 @@ def _overall_row(
         f"{cost[0].parameters:,}",
         f"{np.mean([c.tokens for c in cost]):,.0f}",
         _tera(float(np.mean([c.flop for c in cost]))),
-        f"{np.mean([c.train_s for c in cost]):,.0f}",
+        f"{np.mean([_seconds(c) for c in cost]):,.0f}",
     ]
 
 
@@ -173,6 +173,10 @@ def _shown(interval: Interval) -> str:
     if not np.isfinite(interval.low):
         return _signed(interval.value)
     return f"{_signed(interval.value)} ({_signed(interval.low)} … {_signed(interval.high)})"
+
+
+def _seconds(cost: Cost) -> float:
+    return cost.train_cpu_s if cost.device == "CPU" else cost.train_s
 
 
 def _tera(flop: float) -> str:
