@@ -14,6 +14,7 @@ tables to OUT/results.md. Several invocations with the same --out share the work
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -149,10 +150,15 @@ def run_all(options: argparse.Namespace, words: list[str]) -> int:
 
 @contextmanager
 def workers(words: list[str], numbers: range) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start processes that share the work; on leaving, those that still run save and end."""
+    """Start processes that share the work; on leaving, those that still run save and end.
+
+    Each has a session of its own: Ctrl-C reaches them through this process alone, and once.
+    """
     script = str(Path(__file__).resolve())
     started = [
-        subprocess.Popen([sys.executable, script, *words, "--worker", str(number)])  # noqa: S603
+        subprocess.Popen(  # noqa: S603 - this program
+            [sys.executable, script, *words, "--worker", str(number)], start_new_session=True
+        )
         for number in numbers
     ]
     try:
@@ -163,6 +169,16 @@ def workers(words: list[str], numbers: range) -> Iterator[list[subprocess.Popen[
                 process.terminate()
         for process in started:
             process.wait()
+
+
+@contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """While open, SIGTERM does what Ctrl-C does."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def work(plan: Plan, log: Path, processes: int) -> int:
@@ -220,7 +236,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.table is not None:
             write_tables(options.results, options.table)
         else:
-            return run_all(options, words)
+            with sigterm_as_interrupt():
+                return run_all(options, words)
     except PerformerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
