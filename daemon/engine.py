@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from daemon.cross_rows import cross_rows, rotary_angles, table_places
 from daemon.window_cache import WindowCache
@@ -28,7 +28,7 @@ LOOKED_UP_AT_ONCE = 1024
 OLDEST_RUNTIME = (1, 24)  # before it, an attention window counted one key more
 ERRORS_ONLY = 3
 PROVIDERS = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "int8", "fp32")
+PRECISIONS = ("auto", "int8", "fp32", "fp16")  # auto is the first that a folder has
 
 
 class RewindError(PerformerError, LookupError):
@@ -49,8 +49,8 @@ class _Run:
 
     binding: onnxruntime.IOBinding
     tokens: NDArray[np.int64]
-    cos: Array
-    sin: Array
+    cos: NDArray[np.floating]
+    sin: NDArray[np.floating]
     logits: Array
 
 
@@ -73,7 +73,8 @@ class Engine:
         self._tables = tables
         self._places = table_places(manifest.caches)
         self._rewind_tokens = rewind_tokens
-        self._caches = _group_caches(manifest, rewind_tokens)
+        self._float = np.float16 if precision == "fp16" else np.float32
+        self._caches = _group_caches(manifest, rewind_tokens, self._float)
         self.most_at_once = min(
             MOST_TOKENS_PER_RUN, *(cache.most_at_once for cache in self._caches)
         )
@@ -107,7 +108,7 @@ class Engine:
         """
         _check_runtime()
         manifest = read_manifest(folder)
-        _check_provider(folder, provider)
+        _check_provider(provider)
         chosen = _choose_precision(folder, manifest, precision)
         path = folder / manifest.graphs[chosen].name
         session = _open_session(path, threads)
@@ -209,7 +210,7 @@ class Engine:
         the self-attentions keep depends on at most the sum of (window - 1) tokens before: with
         that many read in full, every row that a later token can see is the exact one.
         """
-        deep = 1 + sum(window - 1 for window in self.manifest.architecture.windows)
+        deep = 1 + self.manifest.architecture.reach
         skipped = len(tokens) - deep
         if skipped < max(self._rewind_tokens, self.most_at_once):
             return tokens
@@ -246,8 +247,8 @@ class Engine:
         run = _Run(
             self._session.io_binding(),
             np.zeros((1, count), np.int64),
-            np.zeros((count, half), np.float32),
-            np.zeros((count, half), np.float32),
+            np.zeros((count, half), self._float),
+            np.zeros((count, half), self._float),
             np.zeros((1, count, architecture.vocabulary_size), np.float32),
         )
         inputs: dict[str, NDArray[Any]] = {"tokens": run.tokens, "cos": run.cos, "sin": run.sin}
@@ -269,11 +270,11 @@ def _share(array: NDArray[Any]) -> onnxruntime.OrtValue:
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
-def _group_caches(manifest: Manifest, rewind_tokens: int) -> list[WindowCache]:
+def _group_caches(manifest: Manifest, rewind_tokens: int, dtype: DTypeLike) -> list[WindowCache]:
     groups: dict[tuple[str, int], list[CacheTensor]] = {}
     for cache in manifest.caches:
         groups.setdefault((cache.kind, cache.window), []).append(cache)
-    return [WindowCache(tensors, rewind_tokens) for tensors in groups.values()]
+    return [WindowCache(tensors, rewind_tokens, dtype) for tensors in groups.values()]
 
 
 def _check_runtime() -> None:
@@ -286,12 +287,13 @@ def _check_runtime() -> None:
         )
 
 
-def _check_provider(folder: Path, provider: str) -> None:
+def _check_provider(provider: str) -> None:
     if provider not in PROVIDERS:
         raise PerformerError(f"provider must be one of {', '.join(PROVIDERS)}, not {provider!r}")
     if provider == "cuda":
         raise PerformerError(
-            f"{folder}: holds no fp16 graph, which provider 'cuda' needs; choose 'auto' or 'cpu'"
+            "provider 'cuda' is not built yet, this version plays on the CPU; "
+            "choose 'auto' or 'cpu'"
         )
 
 

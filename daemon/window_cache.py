@@ -9,24 +9,26 @@ again, bit by bit the same. H heads, D head width.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from perceivers.manifest import CacheTensor
 
-Rows = NDArray[np.float32]
+Rows = NDArray[np.floating]
 
 
 class WindowCache:
     """All caches of one kind and window: they are always equally full."""
 
-    def __init__(self, tensors: Sequence[CacheTensor], history_rows: int) -> None:
+    def __init__(
+        self, tensors: Sequence[CacheTensor], history_rows: int, dtype: DTypeLike = np.float32
+    ) -> None:
         self.tensors = tuple(tensors)
         self.window = tensors[0].window
         _, heads, self.capacity, width = tensors[0].shape
-        self._memory = np.zeros((len(tensors), heads, self.capacity, width), np.float32)
+        self._memory = np.zeros((len(tensors), heads, self.capacity, width), dtype)
         self._slabs = self._memory.reshape(len(tensors) * heads, -1)
         self._width = width
-        self._history = _History((len(tensors), heads, max(1, history_rows), width))
+        self._history = _History((len(tensors), heads, max(1, history_rows), width), dtype)
         self.last_row = np.zeros(1, np.int32)
         """Graph input: index of the last row, of the tokens being read included."""
         self.rows = np.zeros(1, np.int32)
@@ -112,8 +114,8 @@ class WindowCache:
 class _History:
     """The rows that left a buffer last: a ring in which a position has its fixed place."""
 
-    def __init__(self, shape: tuple[int, int, int, int]) -> None:
-        self._ring = np.zeros(shape, np.float32)
+    def __init__(self, shape: tuple[int, int, int, int], dtype: DTypeLike) -> None:
+        self._ring = np.zeros(shape, dtype)
         self._size = shape[2]
         self.count = 0
         """Rows held, up to the one before the buffer's first."""

@@ -25,7 +25,11 @@ INTEGER_ACCURACY = 4  # the level that multiplies in integers; exact level 1 is 
 
 
 def build_graph(model: PerceiverS, precision: Precision) -> onnx.ModelProto:
-    """Return the graph of a model; `precision` is that of its matrices, all else is float32."""
+    """Return the graph of a model.
+
+    precision: "fp32"; "int8" has matrices in eight bits, all else in float32; "fp16" has all in
+    half precision but the head and the logits.
+    """
     return _GraphBuilder(model, precision).build()
 
 
@@ -36,6 +40,7 @@ class _GraphBuilder:
         self.model = model
         self.architecture = model.architecture
         self.precision = precision
+        self.float_type = TensorProto.FLOAT16 if precision == "fp16" else TensorProto.FLOAT
         self.caches = {cache.name: cache for cache in cache_tensors(model.architecture)}
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
@@ -49,7 +54,9 @@ class _GraphBuilder:
             x = self._self_attention(f"self_{index}", layer, x)
         normed = self._norm("final_norm", self.model.final_norm, x)
         # The head stays float32: it is small, and its error would be the logits' own.
-        table = self._weight("head", to_array(self.model.head.weight).T)
+        table = self._whole_weight("head", to_array(self.model.head.weight).T)
+        if self.precision == "fp16":
+            normed = self._add("Cast", [normed], "final_float32", to=TensorProto.FLOAT)
         self._add("MatMul", [normed, table], "logits")
         graph = helper.make_graph(
             self.nodes, "perceiver_s", self._inputs(), self._outputs(), self.weights
@@ -66,8 +73,8 @@ class _GraphBuilder:
         )
         return [
             helper.make_tensor_value_info("tokens", TensorProto.INT64, [1, "T"]),
-            helper.make_tensor_value_info("cos", TensorProto.FLOAT, ["T", half]),
-            helper.make_tensor_value_info("sin", TensorProto.FLOAT, ["T", half]),
+            helper.make_tensor_value_info("cos", self.float_type, ["T", half]),
+            helper.make_tensor_value_info("sin", self.float_type, ["T", half]),
             *(helper.make_tensor_value_info(name, TensorProto.INT32, [1]) for name in lengths),
             *self._cache_values(""),
         ]
@@ -79,7 +86,7 @@ class _GraphBuilder:
 
     def _cache_values(self, suffix: str) -> list[onnx.ValueInfoProto]:
         return [
-            helper.make_tensor_value_info(cache.name + suffix, TensorProto.FLOAT, cache.shape)
+            helper.make_tensor_value_info(cache.name + suffix, self.float_type, cache.shape)
             for cache in self.caches.values()
         ]
 
@@ -148,7 +155,7 @@ class _GraphBuilder:
 
     def _rotate(self, x: str, output: str, heads: int) -> str:
         """Turn each head of x by the angles that the host computed for these T positions."""
-        first = self._weight("first_row", np.zeros(1, np.int64))
+        first = self._whole_weight("first_row", np.zeros(1, np.int64))
         inputs = [x, first, "cos", "sin"]
         return self._add("RotaryEmbedding", inputs, output, domain=CONTRIB, num_heads=heads)
 
@@ -158,12 +165,16 @@ class _GraphBuilder:
 
     def _matmul(self, name: str, x: str, weight: NDArray[np.float32]) -> str:
         """Return x times the transpose of weight (outputs, inputs), as torch keeps it."""
-        if self.precision == "fp32":
+        if self.precision != "int8":
             return self._add("MatMul", [x, self._weight(f"{name}_matrix", weight.T)], name)
         blocks, scales = quantise(weight)
         return self._add(
             "MatMulNBits",
-            [x, self._weight(f"{name}_blocks", blocks), self._weight(f"{name}_scales", scales)],
+            [
+                x,
+                self._whole_weight(f"{name}_blocks", blocks),
+                self._whole_weight(f"{name}_scales", scales),
+            ],
             name,
             domain=CONTRIB,
             N=weight.shape[0],
@@ -174,11 +185,17 @@ class _GraphBuilder:
         )
 
     def _split(self, x: str, outputs: list[str], widths: list[int]) -> list[str]:
-        sizes = self._weight(f"{outputs[0]}_widths", np.array(widths, np.int64))
+        sizes = self._whole_weight(f"{outputs[0]}_widths", np.array(widths, np.int64))
         self._add("Split", [x, sizes], outputs, axis=-1)
         return outputs
 
-    def _weight(self, name: str, array: NDArray[Any]) -> str:
+    def _weight(self, name: str, array: NDArray[np.float32]) -> str:
+        """Add a weight in the precision of the graph's activations."""
+        half = self.precision == "fp16"
+        return self._whole_weight(name, array.astype(np.float16) if half else array)
+
+    def _whole_weight(self, name: str, array: NDArray[Any]) -> str:
+        """Add a weight as it is."""
         if all(weight.name != name for weight in self.weights):
             self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name

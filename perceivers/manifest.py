@@ -20,8 +20,12 @@ FORMAT = 1
 MANIFEST_FILE = "manifest.json"
 TABLES_FILE = "tables.npy"
 WEIGHTS_FILE = "checkpoint.pt"
-Precision = Literal["fp32", "int8"]
-GRAPH_FILES: dict[Precision, str] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+Precision = Literal["fp32", "int8", "fp16"]
+GRAPH_FILES: dict[Precision, str] = {
+    "fp32": "model.onnx",
+    "int8": "model.int8.onnx",
+    "fp16": "model.fp16.onnx",
+}
 """The graph file of each precision that this format knows."""
 EXPORT_AGAIN = "export it again with: python export/export_onnx.py CHECKPOINT FOLDER"
 
@@ -37,6 +41,7 @@ class CacheTensor:
     window: int
     """Newest rows that a token can see, its own included."""
     dtype: str
+    """In the graphs fp32 and int8; the caches of fp16 are in float16."""
     shape: tuple[int, int, int, int]
     """(1, heads, capacity, head width); the capacity is the window and slack behind it."""
 
@@ -89,9 +94,13 @@ class Manifest:
 
 
 def cache_tensors(architecture: Architecture) -> tuple[CacheTensor, ...]:
-    """Return the caches of a model in the order of its attentions, keys before values."""
+    """Return the caches of a model in the order of its attentions, keys before values.
+
+    Raises ModelMismatch for a variant that cannot be played.
+    """
+    architecture.check_playable()
     crosses = [("cross", i, window) for i, window in enumerate(architecture.cross_windows)]
-    layers = [("self", i, window) for i, window in enumerate(architecture.windows)]
+    layers = [("self", i, window) for i, window in enumerate(architecture.self_windows)]
     return tuple(
         CacheTensor(
             f"{kind}_{index}_{part}",
@@ -211,7 +220,11 @@ def _four(shape: list[int]) -> tuple[int, int, int, int]:
 
 def _check_caches(path: Path, manifest: Manifest) -> None:
     found = {cache.name: cache for cache in manifest.caches}
-    for needed in cache_tensors(manifest.architecture):
+    try:
+        all_needed = cache_tensors(manifest.architecture)
+    except ModelMismatch as error:
+        raise ModelMismatch(f"{path}: {error}") from error
+    for needed in all_needed:
         cache = found.get(needed.name)
         if cache is None:
             raise ModelMismatch(f"{path}: lacks the cache {needed.name}; {EXPORT_AGAIN}")

@@ -254,7 +254,8 @@ def test_the_provider_is_the_one_that_runs(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "chosen"), [("auto", "int8"), ("int8", "int8"), ("fp32", "fp32")]
+    ("precision", "chosen"),
+    [("auto", "int8"), ("int8", "int8"), ("fp32", "fp32"), ("fp16", "fp16")],
 )
 def test_the_precision_is_the_chosen_one(
     tiny_model_folder: Path, precision: str, chosen: str
@@ -268,16 +269,16 @@ def test_without_an_int8_graph_auto_is_fp32(folder: Path) -> None:
     (folder / MANIFEST_FILE).write_text(json.dumps(fields))
 
     assert Engine.open(folder).precision == "fp32"
-    assert "holds no int8 graph; choose fp32 or auto" in refusal(folder, precision="int8")
+    assert "holds no int8 graph; choose fp32, fp16 or auto" in refusal(folder, precision="int8")
 
 
 def test_a_choice_that_does_not_exist_is_refused_with_those_that_do(folder: Path) -> None:
-    assert "auto, int8, fp32, not 'int4'" in refusal(folder, precision="int4")
+    assert "auto, int8, fp32, fp16, not 'int4'" in refusal(folder, precision="int4")
     assert "auto, cpu, cuda, not 'tpu'" in refusal(folder, provider="tpu")
 
 
-def test_cuda_is_refused_for_a_folder_without_fp16(folder: Path) -> None:
-    assert "holds no fp16 graph" in refusal(folder, provider="cuda")
+def test_cuda_is_refused_as_long_as_it_is_not_built(folder: Path) -> None:
+    assert "plays on the CPU; choose 'auto' or 'cpu'" in refusal(folder, provider="cuda")
 
 
 def test_a_truncated_graph_is_refused(folder: Path) -> None:

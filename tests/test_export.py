@@ -14,7 +14,10 @@ from perceivers.checkpoint import load_checkpoint, save_checkpoint
 from perceivers.manifest import describe_file, read_manifest
 from tests.make_model import TINY, make_checkpoint, make_model
 
-FILES = ["checkpoint.pt", "manifest.json", "model.int8.onnx", "model.onnx", "tables.npy"]
+FILES = [
+    "checkpoint.pt", "manifest.json", "model.fp16.onnx", "model.int8.onnx", "model.onnx",
+    "tables.npy",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,8 +146,8 @@ def test_verifying_prints_a_row_for_each_chunk_and_part_of_the_context(
     assert code == 0
     assert len(rows) == len(verify.CHUNKS) * 3  # below N, N to M, beyond M
     for row in rows:
-        *_, torch_step, fp32, int8 = row.split()
-        assert max(float(torch_step), float(fp32)) <= 1e-4 < float(int8)
+        *_, torch_step, fp32, int8, fp16 = row.split()
+        assert max(float(torch_step), float(fp32)) <= 1e-4 < float(fp16) < float(int8)
 
 
 def test_verifying_against_another_checkpoint_is_refused(
@@ -159,7 +162,7 @@ def test_verifying_against_another_checkpoint_is_refused(
     assert "not made from" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "fp16"])
 def test_the_graph_is_well_formed_and_of_an_old_enough_version(precision: str) -> None:
     graph = build_graph(make_model(), precision)  # type: ignore[arg-type]
 

@@ -53,7 +53,7 @@ def test_the_manifest_says_what_was_exported(tiny_model_folder: Path) -> None:
     assert manifest.architecture == TINY
     assert manifest.vocabulary == fingerprint()
     assert manifest.caches == cache_tensors(TINY)
-    assert set(manifest.graphs) == set(manifest.parity) == {"fp32", "int8"}
+    assert set(manifest.graphs) == set(manifest.parity) == {"fp32", "int8", "fp16"}
     assert manifest.progress == {"steps": 0}
     assert (manifest.data, manifest.licence) == ("none: random weights", "none needed")
 

@@ -135,6 +135,18 @@ def test_eight_bit_weights_predict_nearly_the_same(
     assert 1e-4 < difference.mean() < 0.05  # measured: 0.016, on logits of deviation 1
 
 
+def test_half_precision_predicts_nearly_the_same(
+    model: PerceiverS, tiny_model_folder: Path
+) -> None:
+    tokens = random_tokens(TINY, 200)
+    reference = full_logits(model, tokens)
+    engine = Engine.open(tiny_model_folder, precision="fp16")
+
+    difference = np.abs(replay(engine, tokens, 8) - reference)
+
+    assert 1e-5 < difference.mean() < 0.005
+
+
 def test_logits_do_not_drift_after_many_hours(engine: Engine) -> None:
     """A rotation depends on the distance of two tokens; a far position must not blur it."""
     tokens = random_tokens(TINY, 120)
