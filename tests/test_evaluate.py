@@ -1,6 +1,7 @@
 """The command line that scores a model, on real files and in the states that folders come in."""
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from perceivers import vocabulary as v
+from perceivers.checkpoint import load_checkpoint, save_checkpoint
 from perceivers.encoder import encode
 from perceivers.midi_files import Track, write_performance
 from tests.make_model import make_checkpoint
@@ -24,6 +26,13 @@ SCRIPT = ROOT / "training" / "evaluate.py"
 
 def write_music(path: Path, notes: int, seed: int = 0) -> None:
     write_performance(path, [Track("piano", 0, tuple(music(notes, seed=seed)))])
+
+
+def make_diverged_checkpoint(path: Path) -> Path:
+    checkpoint = load_checkpoint(make_checkpoint(path))
+    checkpoint.weights["embedding.weight"].fill_(math.nan)
+    save_checkpoint(path, checkpoint)
+    return path
 
 
 @pytest.fixture
@@ -142,6 +151,7 @@ def test_data_sets_can_be_chosen_and_an_empty_choice_is_refused(
         (["--model", "{nothing}"], "no such checkpoint, run folder or model folder"),
         (["--model", "{midi}"], "give a checkpoint, a run folder or a model folder"),
         (["--model", "{text}"], "not a readable checkpoint"),
+        (["--model", "{diverged}"], "the model predicts no numbers"),
         (["--model", "{checkpoint}", "--streamed"], "--streamed needs a model folder"),
         (["--model", "{checkpoint}", "--precision", "int8"], "needs a model folder"),
         (["--model", "{folder}", "--precision", "bf16"], "--blocks"),
@@ -171,6 +181,7 @@ def test_what_cannot_be_scored_is_said_in_one_line(
         (tiny_model_folder / "manifest.json").read_bytes()
     )
     places["checkpoint"] = make_checkpoint(tmp_path / "tiny.pt")
+    places["diverged"] = make_diverged_checkpoint(tmp_path / "diverged.pt")
     arguments = [word.format(**places) for word in given]
     midi = [] if "--midi" in given else ["--midi", str(loose_midi)]
 

@@ -137,7 +137,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.every < 1:
         parser.error(f"--every {options.every} must be at least 1")
     if options.processes < 0:
-        parser.error(f"--processes {options.processes} must be at least 0 (one per core)")
+        parser.error(f"--processes {options.processes} must be at least 0 (0 chooses)")
     return options
 
 
@@ -188,7 +188,10 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="for --blocks")
     parser.add_argument(
-        "--processes", type=int, default=0, help="for --streamed: engines (default: one per core)"
+        "--processes",
+        type=int,
+        default=0,
+        help="for --streamed: engines side by side (default: one per core, at most 8)",
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perceivers import vocabulary as v
+from perceivers.errors import PerformerError
 
 Floats = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
@@ -39,6 +40,19 @@ class Scores:
     def scored_targets(self) -> Ids:
         """Return the tokens that were scored."""
         return self.targets[self.is_scored]
+
+
+def checked(nats: Floats) -> Floats:
+    """Return costs that are numbers, which NaN for "not scored" would otherwise hide.
+
+    Raises PerformerError for those of a model that has none.
+    """
+    if not np.isfinite(nats).all():
+        raise PerformerError(
+            "the model predicts no numbers (NaN or infinite): its weights are damaged or its "
+            "training diverged; take an earlier checkpoint"
+        )
+    return nats
 
 
 def notes_in(tokens: Ids) -> int:

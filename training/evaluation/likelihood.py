@@ -19,7 +19,7 @@ from perceivers.model import PerceiverS
 from perceivers.vocabulary import Flavour
 from training.batches import IGNORED, collate, sample_of
 from training.evaluation.blocks import BlockSampling, block_ends
-from training.evaluation.figures import Floats, Ids, Scores, summary
+from training.evaluation.figures import Floats, Ids, Scores, checked, summary
 from training.segmentation import crop_ending_at
 
 __all__ = ["Scores", "piece_scores", "score", "summary"]
@@ -43,7 +43,7 @@ def piece_scores(
             logits[0].float(), batch.targets[0].to(device), ignore_index=IGNORED, reduction="none"
         )
         known = int((batch.targets != IGNORED).sum())
-        yield nats[known - (end - scored) : known].double().cpu().numpy()
+        yield checked(nats[known - (end - scored) : known].double().cpu().numpy())
         scored = end
 
 

@@ -13,6 +13,7 @@ from training.evaluation import streamed
 from training.evaluation.figures import Ids, Scores
 
 BEST = "best.pt"  # of a run
+MOST_ENGINES = 8  # each holds a model and the caches of its whole context
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class How:
     precision: str = "fp32"
     device: str = "cpu"
     processes: int = 0
-    """Engines that run side by side; 0 is one per core."""
+    """Engines that run side by side; 0 is one per core, up to MOST_ENGINES."""
 
 
 def open_scorer(model: Path, how: How) -> Scorer:
@@ -85,7 +86,7 @@ def _streamed(folder: Path, how: How) -> Scorer:
         "parameters": manifest.parameters,
         "steps_trained": manifest.progress.get("step"),
     }
-    processes = how.processes or os.cpu_count() or 1
+    processes = how.processes or min(os.cpu_count() or 1, MOST_ENGINES)
 
     def score(pieces: Sequence[Ids], every: int) -> list[Scores]:
         return streamed.score(

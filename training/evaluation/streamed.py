@@ -18,7 +18,7 @@ from tqdm import tqdm
 from perceivers.errors import PerformerError
 from perceivers.manifest import read_manifest
 from training.evaluation.blocks import BlockSampling, block_ends
-from training.evaluation.figures import Floats, Ids, Scores
+from training.evaluation.figures import Floats, Ids, Scores, checked
 
 REPLAY = Path(__file__).resolve().parents[2] / "daemon" / "replay.py"
 CHUNK = 64  # tokens per run of the engine: the most that it reads at once
@@ -85,7 +85,7 @@ def shares(lengths: Sequence[int], processes: int) -> list[list[int]]:
 
 def _scores(piece: Ids, spans: Ids, nats: Floats, number: int) -> Scores:
     whole = np.full(len(piece), np.nan)
-    whole[np.concatenate([np.arange(start, stop) for start, stop in spans])] = nats
+    whole[np.concatenate([np.arange(start, stop) for start, stop in spans])] = checked(nats)
     return Scores(whole[1:], piece[1:], number)
 
 
