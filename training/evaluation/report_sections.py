@@ -1,0 +1,198 @@
+"""The sections of a report: figures as they come from the parts, in words, tables and charts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from training.evaluation.charts import Mark, Row, dot_chart
+from training.evaluation.page_parts import chart, number, paragraph, section, table, told, words
+
+Figures = Mapping[str, Any]
+
+
+def mark_of(figure: Mapping[str, float | None], series: int = 0) -> Mark:
+    """Return a figure as it is drawn."""
+    return Mark(figure.get("value"), figure.get("low"), figure.get("high"), series)
+
+
+def likelihood(found: Figures) -> str:
+    """Tell the negative log-likelihood: in all, by context and by kind of token."""
+    by_context, by_kind = found["nats_per_token_by_context"], found["nats_per_token_by_kind"]
+    whole = [
+        [words(name), told(found[name])]
+        for name in ("nats_per_token", "bits_per_note", "bits_per_second")
+    ]
+    contexts = [
+        [name, told(part), number(part["tokens"]), number(part["pieces"])]
+        for name, part in by_context.items()
+    ]
+    kinds = [
+        [words(name), told(part), f"{part['share_of_tokens']:.1%}", f"{part['share_of_nats']:.1%}"]
+        for name, part in by_kind.items()
+    ]
+    return section(
+        "Likelihood",
+        paragraph(
+            f"What {number(found['tokens'])} tokens of {number(found['pieces'])} pieces cost, each "
+            "scored once given what came before; lower is better. Nats per token compare models "
+            "of one vocabulary only. Intervals: 95 %, bootstrap over pieces."
+        ),
+        table(["", "value (interval)"], whole),
+        chart(
+            dot_chart(
+                [Row(f"after {name} tokens", (mark_of(x),)) for name, x in by_context.items()],
+                "nats per token, by the tokens of the piece before the predicted one",
+            )
+        ),
+        table(["tokens before", "nats per token", "tokens", "pieces"], contexts),
+        chart(
+            dot_chart(
+                [Row(words(name), (mark_of(x),)) for name, x in by_kind.items()],
+                "nats per token, by kind of token",
+            )
+        ),
+        table(["kind", "nats per token", "share of tokens", "share of nats"], kinds),
+    )
+
+
+def two_sample(found: Figures) -> str:
+    """Tell how well the classifiers do, and how well they do where nothing can be found."""
+    tested, control = found["model_against_human"], found["human_against_human"]
+    rows = [
+        [
+            words(name) + (", the stronger" if name == found["headline"] else ""),
+            told(tested[name]["auc"]),
+            told(tested[name]["told_apart_side_by_side"]),
+            told(control[name]["auc"]),
+        ]
+        for name in tested
+    ]
+    drawn = [
+        Row(words(name), (mark_of(tested[name]["auc"]), mark_of(control[name]["auc"], 1)))
+        for name in tested
+    ]
+    return section(
+        "Can it be told from a pianist?",
+        paragraph(
+            f"Classifiers learn from some pieces to tell the model's continuations from the "
+            f"pianists' own, given the same primer, and are asked about others: "
+            f"{number(found['pairs'])} pairs of {number(found['pieces'])} pieces, "
+            f"{number(found['notes'])} notes each. AUC is the chance that the model's one is "
+            "recognised among two of any primers: 0.5 is the goal, 1 means always. The control "
+            "asks the same of pianists alone, a random half called the model's: it has to lie "
+            "around 0.5. The stronger classifier counts, which flatters the classifiers a little. "
+            "Of so few examples a classifier learns little: an AUC near 0.5 says that these two "
+            "found nothing, not that there is nothing to find."
+        ),
+        chart(
+            dot_chart(
+                drawn, "AUC", ("model against pianists", "pianists against pianists"), 0.5, (0, 1)
+            )
+        ),
+        table(["classifier", "AUC", "right when shown both of a pair", "AUC of the control"], rows),
+    )
+
+
+METRICS = (
+    ("overlap_area", "Overlap of the distributions of distances: 1 is best.", 1.0, (0.0, 1.0)),
+    ("jensen_shannon", "Jensen-Shannon divergence in bits: 0 is best.", 0.0, None),
+)
+
+
+def distributions(found: Figures) -> str:
+    """Tell the distances of each feature, with the floor: pianists against pianists."""
+    charts = [
+        chart(
+            dot_chart(
+                [
+                    Row(
+                        words(feature),
+                        (
+                            Mark(figures[metric]["at_half"]),
+                            Mark(figures[metric]["floor"], series=1),
+                        ),
+                        (figures[metric]["floor_low"], figures[metric]["floor_high"]),
+                    )
+                    for feature, figures in found.items()
+                ],
+                words(metric),
+                ("model, half of the pieces", "pianists against pianists, halves"),
+                goal,
+                bounds,
+            ),
+            f"{explained} Grey: where 95 % of random halves of the pianists' pieces lie. A model "
+            "whose dot lies in the grey is not told from a pianist by this feature.",
+        )
+        for metric, explained, goal, bounds in METRICS
+    ]
+    return section(
+        "Distributions of features",
+        paragraph(
+            "For each feature of an excerpt, the distances within the model's excerpts and within "
+            "the pianists' are compared with those between the two; the worse comparison counts. "
+            "Fewer excerpts look worse whoever plays, so that only halves may be set beside the "
+            "floor, which is halves too; the value of all excerpts has the interval."
+        ),
+        *charts,
+        *(_metric_table(found, metric) for metric in ("overlap_area", "jensen_shannon")),
+        _metric_table(found, "wasserstein_1", "in units of the feature; 0 is best"),
+    )
+
+
+def _metric_table(found: Figures, metric: str, note: str = "") -> str:
+    rows = [
+        [
+            words(feature),
+            told(figures[metric]),
+            number(figures[metric]["at_half"]),
+            f"{figures[metric]['floor']:.3f} "
+            f"({figures[metric]['floor_low']:.3f} … {figures[metric]['floor_high']:.3f})",
+        ]
+        for feature, figures in found.items()
+    ]
+    caption = words(metric) + (f", {note}" if note else "")
+    return table(["feature", "all excerpts", "halves", "floor: pianists, halves"], rows, caption)
+
+
+def mgeval(found: Figures) -> str:
+    """Tell the figures that may stand beside published ones, faults included."""
+    rows = [
+        [
+            words(feature),
+            *(
+                number(sides[side][figure])
+                for side in ("model", "human")
+                for figure in ("kld", "oa")
+            ),
+        ]
+        for feature, sides in found.items()
+    ]
+    head = ["feature", "KLD, model", "OA, model", "KLD, pianists", "OA, pianists"]
+    return section(
+        "mgeval-compatible column",
+        paragraph(
+            "By the formulas of a toolbox that many papers use, its faults included (a divergence "
+            "that does not see a shift, an overlap that is below 1 for equal sets, no floor): to "
+            "stand beside published figures, and for nothing else. Distances within the model's "
+            "set, and within the pianists', each against those between the two."
+        ),
+        table(head, rows),
+    )
+
+
+def settings(asked: Figures, seconds: Mapping[str, float]) -> str:
+    """Tell what was asked for, and how long each part took."""
+    rows = [[words(name), _plain(value)] for name, value in asked.items()]
+    took = [[words(stage), f"{spent:,.1f}"] for stage, spent in seconds.items()]
+    return section(
+        "Settings",
+        table(["setting", "value"], rows),
+        table(["part", "seconds"], took) if took else "",
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items()) or "none"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_plain, value)) or "none"
+    return "none" if value is None else str(value)
