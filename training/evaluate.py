@@ -4,7 +4,7 @@
     python training/evaluate.py --model runs/default --tokens TOKENS --split test --json nll.json
 
 A model folder is scored by the engine that plays it: one stream per piece, every token given all
-that came before. A checkpoint or the folder of a run is scored in torch by the block protocol: in
+that the model can see before it. A checkpoint or the folder of a run is scored in torch by the block protocol: in
 blocks of N/2 tokens, each with the whole context of the model before it and at least N/2 latents
 of history. Every token but the first of a piece is scored exactly once. Without a manifest in
 FOLDER and without --split, every piece is scored.
