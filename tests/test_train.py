@@ -1,22 +1,41 @@
 """Training, on the smallest model and the shortest runs that show it."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from export.export_onnx import export
 from perceivers.checkpoint import load_checkpoint
+from perceivers.errors import PerformerError
 from tests.make_model import make_checkpoint
-from tests.small_runs import SCRIPT, arguments, losses, one_core, prepare_chords, training
-from training.command_line import DEFAULT_STEPS, STARTER_SET, parse
+from tests.small_runs import (
+    ROOT,
+    SCRIPT,
+    arguments,
+    losses,
+    one_core,
+    prepare_chords,
+    training,
+    write_chords,
+)
+from training import run_data
+from training.command_line import DEFAULT_STEPS, STARTER_SET, TUNING_STEPS, parse
 from training.learning_curve import LearningCurve, Point
 from training.presets import PRESETS
 from training.run_state import BEST, LAST, STABLE
 from training.status_line import StatusLine
 from training.train import main
+from training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +57,18 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
     pytest.fail(f"the process ended before it said {words!r}")
 
 
+# All that may draw lots or keep a state of its own.
+WHOLE_RECIPE = (
+    "--weight", "midi=0.5", "--tag-dropout", "0.2", "--stretch", "0.05", "--velocity-shift", "2",
+    "--prefix-dropout", "0.1", "--average", "0.8", "--carry", "16",
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tokens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run of forty steps, the last sixteen of them with a decaying rate."""
     run = tmp_path_factory.mktemp("run") / "whole"
-    more = ("--steps", "40", "--validate-every", "20", "--decay-share", "0.4")
+    more = ("--steps", "40", "--validate-every", "20", "--decay-share", "0.4", *WHOLE_RECIPE)
     with one_core():
         assert main(arguments(tokens, run, *more)) == 0
     return run
@@ -56,7 +82,7 @@ def test_validation_improves_and_the_run_is_on_disk(uninterrupted: Path):
     assert validation[0] > validation[1] > validation[2]
     assert validation[2] < validation[0] - 1.0
     best = load_checkpoint(uninterrupted / BEST)
-    assert best.architecture == PRESETS["tiny"]
+    assert best.architecture == replace(PRESETS["tiny"], carried=16)
     assert best.progress["best_validation_nll"] == pytest.approx(min(validation))
     assert best.resume == {}, "a checkpoint to be played carries no optimiser"
     assert load_checkpoint(uninterrupted / LAST).progress["decay"] == 1.0
@@ -73,7 +99,8 @@ def test_a_run_that_was_killed_goes_on_exactly(
     capsys: pytest.CaptureFixture[str],
 ):
     run = tmp_path / "run"
-    command = arguments(tokens, run, "--steps", "40", "--decay-share", "0.4", "--save-every-s", "0")
+    more = ("--steps", "40", "--decay-share", "0.4", "--save-every-s", "0", *WHOLE_RECIPE)
+    command = arguments(tokens, run, *more)
     with training(SCRIPT, *command, "--validate-every", "5") as process:
         read_until(process, f"step {killed_at:>6}  validation")
         os.kill(process.pid, signal.SIGKILL)
@@ -89,7 +116,8 @@ def test_a_run_that_was_killed_goes_on_exactly(
 
 
 def test_two_processes_learn_what_one_learns(tokens: Path, tmp_path: Path):
-    more = ("--steps", "6", "--dropout", "0")
+    lots_of_the_model = "--prefix-dropout"  # drawn by each process for itself, as dropout is
+    more = ("--steps", "6", "--dropout", "0", *WHOLE_RECIPE, lots_of_the_model, "0")
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--")
     assert main(arguments(tokens, tmp_path / "one", *more)) == 0
 
@@ -135,7 +163,8 @@ def test_a_budget_in_minutes_is_kept_and_may_be_given_again(
     assert first["decay"] == second["decay"] == 1.0
     assert stable["step"] < first["step"]
     assert second["step"] > stable["step"]
-    assert f"going on at step {stable['step']}" in capsys.readouterr().out
+    # on a busy machine the first budget may be used up before a stable step
+    assert f"at step {stable['step']}: " in capsys.readouterr().out
 
 
 def test_a_finished_run_says_that_nothing_is_left_to_do(
@@ -160,7 +189,16 @@ def test_micro_batches_learn_what_one_batch_learns(tokens: Path, tmp_path: Path)
 def test_a_run_may_start_from_another_model(
     tokens: Path, tmp_path: Path, uninterrupted: Path, capsys: pytest.CaptureFixture[str]
 ):
-    more = ("--steps", "1", "--init", str(uninterrupted / BEST), "--rehearsal", "0")
+    more = (
+        "--steps",
+        "1",
+        "--init",
+        str(uninterrupted / BEST),
+        "--rehearsal",
+        "0",
+        "--carry",
+        "16",
+    )
 
     assert main(arguments(tokens, tmp_path / "run", *more)) == 0
 
@@ -170,11 +208,174 @@ def test_a_run_may_start_from_another_model(
     assert "starting at step 0" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("variant", [
+    {"combine": "concat"}, {"scales": (None,), "windows": (None, None)},
+    {"scales": (), "windows": (None, None, None), "context": 128},
+])  # fmt: skip
+def test_any_architecture_can_be_trained(tokens: Path, tmp_path: Path, variant: dict[str, Any]):
+    architecture = replace(PRESETS["tiny"], **variant)
+    command = arguments(tokens, tmp_path / "run", "--steps", "3")
+    command = [word for word in command if word not in ("--preset", "tiny")]
+
+    Trainer(parse(command), architecture).train()
+
+    assert load_checkpoint(tmp_path / "run" / LAST).architecture == architecture
+    with pytest.raises(PerformerError, match=r"the architecture asked for is not the model of"):
+        Trainer(parse([*command, "--steps", "6"]), PRESETS["tiny"])
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_both_optimisers_learn_and_go_on_with_what_they_began(
+    tokens: Path, tmp_path: Path, optimizer: str, capsys: pytest.CaptureFixture[str]
+):
+    other = {"muon": "adamw", "adamw": "muon"}[optimizer]
+    command = arguments(tokens, tmp_path / "run", "--optimizer", optimizer, "--weight-decay", "0.1")
+
+    assert main([*command, "--steps", "25"]) == 0
+    assert main([*command, "--steps", "30", "--optimizer", other]) == 2
+
+    found = losses(tmp_path / "run")
+    assert found[25] < found[1] - 0.5
+    assert f"--optimizer {other} cannot go on with a run that {optimizer} began" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(
+    tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    run = tmp_path / "run"
+    command = arguments(tokens, run, "--save-every-s", "0", "--validate-every", "100")
+    assert main([*command, "--steps", "2", "--decay-share", "0.5"]) == 0
+    shutil.copy(run / STABLE, run / LAST)  # as if it had been stopped there
+    before = {path.name: path.read_bytes() for path in run.glob("*.pt")}
+
+    # no file may grow beyond 200 KiB: writing fails as it does on a full disk
+    limited = ["bash", "-c", 'ulimit -f 200; exec "$0" "$@"', sys.executable, SCRIPT]
+    done = subprocess.run(
+        [*limited, *command, "--steps", "9"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert f"error: {run / LAST}: cannot be saved" in done.stderr
+    assert "is the disk full?" in done.stderr
+    assert {path.name: path.read_bytes() for path in run.glob("*.pt")} == before
+    assert not list(run.glob(".*partial*"))
+    assert main([*command, "--steps", "9"]) == 0
+    assert load_checkpoint(run / LAST).progress["step"] == 9
+
+
 def test_bfloat16_learns_too(tokens: Path, tmp_path: Path):
     assert main([*arguments(tokens, tmp_path / "run", "--steps", "25"), "--precision", "bf16"]) == 0
 
     found = losses(tmp_path / "run")
     assert found[25] < found[1] - 0.5
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path, uninterrupted: Path) -> Path:
+    """Return the trained model as it is shipped."""
+    folder = tmp_path / "model"
+    export(uninterrupted / BEST, folder, data="dice", licence="CC0", quiet=True)
+    return folder
+
+
+@pytest.fixture
+def starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Rehearse a set that is small enough for a test."""
+    folder = write_chords(tmp_path / "starter")
+    monkeypatch.setattr(run_data, "STARTER_SET", folder)
+    return folder
+
+
+def tuning(model: Path, run: Path, *more: str) -> list[str]:
+    return [
+        "--init", str(model), "--run", str(run), "--steps", "3", "--device", "cpu",
+        "--precision", "fp32", "--batch", "2", *more,
+    ]  # fmt: skip
+
+
+def test_a_shipped_model_is_tuned_while_the_starter_set_is_rehearsed(
+    tmp_path: Path, model_folder: Path, starter: Path, capsys: pytest.CaptureFixture[str]
+):
+    midi, run = write_chords(tmp_path / "mine"), tmp_path / "run"
+
+    assert main(tuning(model_folder, run, "--midi", str(midi))) == 0
+
+    told = capsys.readouterr().out
+    assert re.search(r"validation \d\.\d+  \(new pieces \d\.\d+, starter set \d\.\d+\)", told)
+    assert f"export it:  python export/export_onnx.py {run / BEST} {run / 'model'}" in told
+    assert f"play it:    python -m daemon --model {run / 'model'}" in told
+    best = load_checkpoint(run / BEST).progress
+    assert re.fullmatch(r"dice; then mine \(\d+ pieces, [\d,]+ tokens\)", best["data"])
+    assert best["licence"] == "CC0"
+    last_line = re.findall(r"step +3  validation .*", told)[0]
+    together, new, rehearsed = map(float, re.findall(r"\d\.\d+", last_line))
+    assert together == pytest.approx(0.7 * new + 0.3 * rehearsed, abs=2e-3)
+
+
+def test_tuning_goes_on_but_not_with_the_run_of_another_model(
+    tmp_path: Path,
+    model_folder: Path,
+    tokens: Path,
+    uninterrupted: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    command = tuning(model_folder, tmp_path / "run", "--tokens", str(tokens), "--rehearsal", "0")
+    assert main(command) == 0
+
+    assert main([*command, "--steps", "4"]) == 0
+    assert main([*command, "--steps", "5", "--init", str(uninterrupted)]) == 2
+
+    assert f"did not begin with --init {uninterrupted}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("spoil", "named"), [
+    (lambda folder: (folder / "checkpoint.pt").unlink(), "holds neither checkpoint.pt"),
+    (lambda folder: (folder / "checkpoint.pt").write_bytes(b"?"), "not a readable checkpoint"),
+    (lambda folder: make_checkpoint(folder / "checkpoint.pt"), "not the file that the manifest"),
+])  # fmt: skip
+def test_a_model_folder_without_good_weights_is_refused(
+    tmp_path: Path,
+    model_folder: Path,
+    spoil: Callable[[Path], object],
+    named: str,
+    capsys: pytest.CaptureFixture[str],
+):
+    spoil(model_folder)
+
+    assert main(tuning(model_folder, tmp_path / "run")) == 2
+
+    assert named in capsys.readouterr().err
+
+
+def test_weights_of_another_vocabulary_or_architecture_are_refused(
+    tmp_path: Path, tokens: Path, capsys: pytest.CaptureFixture[str]
+):
+    other = make_checkpoint(tmp_path / "other.pt")
+    content = torch.load(other, weights_only=True)
+    torch.save(content | {"vocabulary": "0123456789abcdef"}, tmp_path / "foreign.pt")
+    content["architecture"]["dim"] = 32
+    torch.save(content, tmp_path / "torn.pt")
+    more = ("--tokens", str(tokens), "--rehearsal", "0")
+
+    assert main(tuning(tmp_path / "foreign.pt", tmp_path / "run", *more)) == 2
+    assert main(tuning(tmp_path / "torn.pt", tmp_path / "run", *more)) == 2
+
+    foreign, torn = capsys.readouterr().err.splitlines()
+    assert "foreign.pt: made with vocabulary 0123456789abcdef" in foreign
+    assert "torn.pt: its weights are not those of its architecture" in torn
+
+
+def test_a_tuned_model_has_defaults_of_its_own():
+    fresh, tuned = parse([]), parse(["--init", "models/small", "--midi", "recordings"])
+
+    assert tuned.rate < fresh.rate
+    assert (fresh.rehearsal, tuned.rehearsal) == (0.0, 0.3)
+    assert fresh.run != tuned.run
+    assert tuned.steps == TUNING_STEPS < DEFAULT_STEPS
+    assert parse(["--init", "models/small"]).rehearsal == 0.0, "it is the starter set itself"
+    assert parse(["--init", "models/small", "--minutes", "5"]).steps is None
 
 
 def test_the_defaults_train_the_small_model_on_the_starter_set():
@@ -198,6 +399,21 @@ def test_the_defaults_train_the_small_model_on_the_starter_set():
         (["--dropout", "1"], "--dropout 1.0 must lie in 0 <= dropout < 1"),
         (["--decay-share", "0"], "--decay-share 0.0 must lie in 0 < share <= 1"),
         (["--seed", "-1"], "--seed -1 must not be negative"),
+        (["--tag-dropout", "2"], "--tag-dropout 2.0 must lie in 0 <= share <= 1"),
+        (["--prefix-dropout", "1"], "--prefix-dropout 1.0 must lie in 0 <= dropout < 1"),
+        (["--weight", "asap=-1"], "--weight asap=-1 must have factors of 0 or more"),
+        (["--rehearsal", "1"], "--rehearsal 1.0 must lie in 0 <= share < 1"),
+        (["--weight-decay", "-1"], "--weight-decay -1.0 must not be negative"),
+        (["--average", "1"], "--average 1.0 must lie in 0 <= average < 1"),
+        (["--transpose", "3", "-3"], "--transpose 3 -3 must be the lowest and the highest"),
+        (["--stretch", "0.9"], "--stretch 0.9 must lie in 0 <= stretch <= 0.5"),
+        (["--velocity-shift", "-2"], "--velocity-shift -2 must lie in 0 to 31 bins"),
+        (["--carry", "-1"], "--carry -1 must not be negative"),
+        (["--curriculum-steps", "0"], "--curriculum-steps 0 must be above 0"),
+        (
+            ["--segmentation", "curriculum", "--minutes", "1"],
+            "--segmentation curriculum needs --curriculum-steps",
+        ),
         (["--validate-every", "0"], "--validate-every 0 must be above 0"),
         (
             ["--init", "nothing.pt"],
@@ -215,6 +431,22 @@ def test_a_wrong_option_is_named_in_one_line(
     error = capsys.readouterr().err
     assert error.startswith(f"error: {named}")
     assert error.count("\n") == 1
+
+
+def test_the_weight_of_an_unknown_data_set_is_refused(
+    tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(arguments(tokens, tmp_path / "run", "--weight", "rolls=2")) == 2
+
+    error = capsys.readouterr().err
+    assert error == "error: --weight rolls=2: no data set of this name; there are midi\n"
+
+
+def test_a_weight_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        parse(["--weight", "supra_rolls"])
+
+    assert "'supra_rolls' is not DATASET=FACTOR, as in supra_rolls=0.25" in capsys.readouterr().err
 
 
 def test_all_wrong_options_are_named_together(capsys: pytest.CaptureFixture[str]):

@@ -73,6 +73,11 @@ class TrainingOptions:
                 self.curriculum_steps is None or self.curriculum_steps > 0,
                 "must be above 0",
             ),
+            (
+                "segmentation",
+                self.segmentation != "curriculum" or bool(self.curriculum_steps or self.steps),
+                "needs --curriculum-steps, or --steps",
+            ),
             ("batch", self.batch > 0, "must be above 0"),
             (
                 "batch",

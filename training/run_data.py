@@ -89,8 +89,6 @@ def _recipe(options: TrainingOptions, architecture: Architecture) -> Recipe:
 def _curriculum_steps(options: TrainingOptions) -> int:
     if options.segmentation != "curriculum":
         return 0
-    if options.curriculum_steps is None and options.steps is None:
-        raise PerformerError("--segmentation curriculum needs --curriculum-steps, or --steps")
     return options.curriculum_steps or max(1, (options.steps or 0) // 2)
 
 

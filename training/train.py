@@ -33,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     except PerformerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error}; the last saved checkpoint stays", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped at once; the last saved checkpoint stays", file=sys.stderr)
         return 130

@@ -218,6 +218,7 @@ class Trainer:
         if self.progress.step % self.options.validate_every:
             self._validate()
             self._record(self._last_point._replace(validation_nll=self.progress.validation_nll))
+            self._tell_validation()
         self._draw()
         self._save(LAST)
         best, folder = self.run / BEST, self.run / "model"
