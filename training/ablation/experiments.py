@@ -54,8 +54,8 @@ def experiments(reference: Architecture) -> tuple[Experiment, ...]:
         _segmentation(reference),
         _scales(reference),
         _combination(reference),
-        _lengths(reference),
         _bands(reference),
+        _lengths(reference),
     )
     for experiment in found:
         experiment.check(reference)
