@@ -17,6 +17,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -28,7 +29,7 @@ import torch
 
 from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
-from training.ablation.budget import clock
+from training.ablation.budget import Pace, clock
 from training.ablation.comparison import Comparison
 from training.ablation.experiments import experiments
 from training.ablation.plan import Plan, Wish, make_plan, prepare_data, split_words, unknown_words
@@ -183,7 +184,7 @@ def sigterm_as_interrupt() -> Iterator[None]:
 
 def work(plan: Plan, log: Path, processes: int) -> int:
     """Do every run that no other process is doing; return how many failed."""
-    failed = 0
+    failed, pace = 0, Pace()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as told:
         for run in plan.runs:
@@ -191,6 +192,7 @@ def work(plan: Plan, log: Path, processes: int) -> int:
                 if not is_ours or is_done(plan.place, run):
                     continue
                 print(f"{_shown(run)} …", flush=True)
+                started_s = time.monotonic()
                 try:
                     with redirect_stdout(told):
                         result = carry_out(plan.place, run)
@@ -198,7 +200,8 @@ def work(plan: Plan, log: Path, processes: int) -> int:
                     failed += 1
                     print(f"error: {_shown(run)}: {error}", file=sys.stderr, flush=True)
                     continue
-            _tell_done(result, plan, processes)
+            pace.add(plan.expected_s[run.name], time.monotonic() - started_s)
+            _tell_done(result, plan, pace.corrected(plan.seconds_left(processes)))
     return failed
 
 
@@ -206,12 +209,12 @@ def _shown(run: Run) -> str:
     return f"{run.arm.name}, seed {run.seed}"
 
 
-def _tell_done(result: Result, plan: Plan, processes: int) -> None:
+def _tell_done(result: Result, plan: Plan, left_s: float) -> None:
     nll = Comparison([result]).mean([result]).overall.value
     seconds = result.cost.train_s + result.cost.score_s
     print(
         f"{_shown(result.run)}: {nll:.3f} nats/token in {clock(seconds)}; {len(plan.left)} runs "
-        f"left, about {clock(plan.seconds_left(processes))}",
+        f"left, about {clock(left_s)}",
         flush=True,
     )
 

@@ -57,6 +57,22 @@ def expected_seconds(run: Run, flop: float, flop_per_s: float) -> float:
     return START_S + (flop + scoring) / flop_per_s
 
 
+class Pace:
+    """How much longer, or shorter, runs took than was expected of them."""
+
+    def __init__(self) -> None:
+        self._expected_s = self._taken_s = 0.0
+
+    def add(self, expected_s: float, taken_s: float) -> None:
+        """Take a run that is done."""
+        self._expected_s += expected_s
+        self._taken_s += taken_s
+
+    def corrected(self, expected_s: float) -> float:
+        """Return how long what is left will take at the pace so far."""
+        return expected_s * self._taken_s / self._expected_s if self._expected_s else expected_s
+
+
 def clock(seconds: float) -> str:
     """Return a duration as h:mm:ss."""
     minutes, rest = divmod(round(seconds), 60)
