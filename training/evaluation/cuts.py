@@ -171,7 +171,7 @@ def choose_cuts(
     if possible < rules.count:
         raise PerformerError(
             f"{root}: {len(files)} files allow {possible} cuts with {rules.primer_notes} notes "
-            f"before and {rules.played_notes} after, not {rules.count}; ask for fewer, or shorter ones"
+            f"before and {rules.played_notes} after, not {rules.count}: ask for fewer or shorter"
         )
     return list(_cuts(candidates, rules, rng))
 
