@@ -2,15 +2,20 @@
 
     python training/evaluate.py --model models/small --midi FOLDER --json nll.json
     python training/evaluate.py --model runs/default --tokens TOKENS --split test --json nll.json
+    python training/evaluate.py --model models/small --midi FOLDER --split test --report REPORT
 
 A model folder is scored by the engine that plays it: one stream per piece, every token given all
-that the model can see before it. A checkpoint or the folder of a run is scored in torch by the block protocol: in
-blocks of N/2 tokens, each with the whole context of the model before it and at least N/2 latents
-of history. Every token but the first of a piece is scored exactly once. Without a manifest in
-FOLDER and without --split, every piece is scored.
+that the model can see before it. A checkpoint or the folder of a run is scored in torch by the
+block protocol: in blocks of N/2 tokens, each with the whole context of the model before it and at
+least N/2 latents of history. Every token but the first of a piece is scored exactly once. Without
+a manifest in FOLDER and without --split, every piece is scored.
 
 Nats per token compare models of one vocabulary and one encoder; bits per note and bits per second
 also compare vocabularies. Intervals are 95 % bootstrap intervals over pieces.
+
+With --report the model also continues primers of the same music, and what it plays is compared with
+what the pianists played there: distributions of features, a two-sample test, repetition, copying.
+REPORT gets report.json and index.html; the same command goes on where it was stopped.
 """
 
 import argparse
@@ -35,6 +40,7 @@ from training.evaluation.pieces import (
     select,
     select_midi,
 )
+from training.evaluation.report_request import ReportRequest, add_report_options, report_request
 from training.evaluation.scorers import How, open_scorer
 from training.midi_folder import SPLITS
 
@@ -130,6 +136,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     _add_data(parser)
     _add_how(parser)
+    add_report_options(parser)
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args(arguments)
     if options.limit_tokens is not None and options.limit_tokens < 2:
@@ -201,8 +208,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.json is not None:
             check_writable(options.json)
-        figures = evaluate(options)
-        print_figures(figures)
+        if options.report is None:
+            figures = evaluate(options)
+            print_figures(figures)
+        else:
+            figures = report(report_request(options), options)
         if options.json is not None:
             with atomic_path(options.json) as partial:
                 partial.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
@@ -210,9 +220,24 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; no figures are written", file=sys.stderr)
+        kept = "" if options.report is None else "; the same command goes on"
+        print(f"stopped; no figures are written{kept}", file=sys.stderr)
         return 130
     return 0
+
+
+def report(request: ReportRequest, options: argparse.Namespace) -> dict[str, Any]:
+    """Make a report, tell where it is, and return its figures as JSON values."""
+    # Only here: to score with the engine needs no torch.
+    from training.evaluation.full_report import PAGE_FILE, make_report  # noqa: PLC0415
+
+    names = ("source", "limit_tokens", "every", "protocol", "precision", "device")
+    asked = {name: getattr(options, name) for name in names}
+    figures = make_report(request, lambda: evaluate(options), asked)
+    if "likelihood" in figures:
+        print_figures(figures["likelihood"])
+    print(f"{request.folder / PAGE_FILE}: open it in a browser")
+    return figures
 
 
 def check_writable(path: Path) -> None:
