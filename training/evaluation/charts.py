@@ -11,8 +11,8 @@ from html import escape
 
 from training.evaluation.notes import Notes
 
-WIDTH = 720.0
-LABEL_WIDTH = 210.0
+WIDTH = 760.0
+LABEL_WIDTH = 250.0
 ROW_HEIGHT = 24.0
 ROLL_WIDTH = 1000.0
 ROLL_HEIGHT = 150.0
@@ -159,7 +159,7 @@ class Frame:
 
 
 def piano_roll(notes: Notes, frame: Frame, name: str, series: int) -> str:
-    """Return notes as lines from key down to key up, louder ones darker; the pedal lies below."""
+    """Return notes as lines from key down to key up, louder ones stronger; the pedal lies below."""
     x_scale = ROLL_WIDTH / frame.seconds
     row = (ROLL_HEIGHT - 2 * PEDAL_HEIGHT) / (frame.highest - frame.lowest + 1)
     lines: list[list[str]] = [[] for _ in range(LOUDNESS_STEPS)]

@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
 from perceivers.manifest import MANIFEST_FILE, describe_file
+from training.evaluation.continuation_parts import MAKERS, Excerpts, listening
 from training.evaluation.continuations import (
     INDEX,
     Continuation,
@@ -16,37 +15,20 @@ from training.evaluation.continuations import (
     load_continuations,
     make_continuations,
 )
-from training.evaluation.distances import compare
-from training.evaluation.features import FEATURES
-from training.evaluation.mgeval import MGEVAL_FEATURES, mgeval_compatible
-from training.evaluation.notes import Notes, notes_of
-from training.evaluation.report import Part, Shown, write_report
-from training.evaluation.report_request import LIKELIHOOD, ReportRequest
+from training.evaluation.copying import CACHE, copying_report, index_of_store
+from training.evaluation.notes import Notes
+from training.evaluation.report import PAGE_FILE, Part, Shown, write_report
+from training.evaluation.report_request import COPYING, LIKELIHOOD, SOUND, ReportRequest
 from training.evaluation.scorers import BEST
+from training.evaluation.sound import NoSynthesizer, Synthesizer, find_synthesizer
 from training.evaluation.stages import JsonValues, KeptStages
-from training.evaluation.two_sample import Pair, two_sample_test
-from training.midi_folder import find_files
+from training.midi_folder import MANIFEST, find_files
+from training.prepare_data import prepare
+
+__all__ = ["PAGE_FILE", "make_report"]
 
 SHOWN = 10
 CONTINUATIONS = "continuations"
-
-
-class Excerpts:
-    """Continuations as arrays: what the parts compare."""
-
-    def __init__(self, continuations: Sequence[Continuation], quiet: bool = False) -> None:
-        self.items = [found.item for found in continuations]
-        self.pieces = [item.group for item in self.items]
-        self.model = [notes_of(found.model) for found in continuations]
-        self.human = [notes_of(found.human) for found in continuations]
-        bar = tqdm(continuations, desc="reading", unit="primer", disable=quiet)
-        self.primers: list[Notes] = [notes_of(found.primer()) for found in bar]
-
-    def pairs(self) -> list[Pair]:
-        """Return what the two-sample test is asked about."""
-        return [
-            Pair(*of) for of in zip(self.pieces, self.primers, self.model, self.human, strict=True)
-        ]
 
 
 def make_report(
@@ -67,37 +49,68 @@ def make_report(
     shown: list[Shown] = []
     if request.continues:
         folder = request.folder / CONTINUATIONS
-        excerpts = Excerpts(_continuations(request, folder, stages))
-        key = {"continuations": describe_file(folder / INDEX).sha256, "seed": request.seed}
-        for name, make in _makers(request, excerpts).items():
-            if name in request.parts:
-                figures[name] = stages.run(name, key, make)
-        shown = _shown(excerpts)
+        excerpts = Excerpts(_continuations(request, folder, stages), request.seed)
+        figures |= _compare(request, excerpts, folder, stages)
+        shown = _shown(excerpts, figures.get(SOUND))
     figures["seconds"] = stages.seconds
     write_report(request.folder, figures, shown)
     return figures
 
 
-def _makers(request: ReportRequest, excerpts: Excerpts) -> dict[str, Callable[[], JsonValues]]:
+def _compare(
+    request: ReportRequest, excerpts: Excerpts, folder: Path, stages: KeptStages
+) -> JsonValues:
     """Return the parts that compare continuations."""
-
-    def metrics() -> JsonValues:
-        rng = np.random.default_rng(request.seed)
-        sides = excerpts.model, excerpts.human, excerpts.pieces
-        with tqdm(total=len(FEATURES), desc="metrics", unit="feature") as bar:
-            return dict(compare(*sides, rng, on_feature=lambda _name: bar.update()))
-
-    def mgeval() -> JsonValues:
-        with tqdm(total=len(MGEVAL_FEATURES), desc="mgeval column", unit="feature") as bar:
-            return dict(
-                mgeval_compatible(excerpts.model, excerpts.human, lambda _name: bar.update())
+    found: JsonValues = {}
+    key = {"continuations": describe_file(folder / INDEX).sha256, "seed": request.seed}
+    for name, make in MAKERS.items():
+        if name in request.parts:
+            found[name] = stages.run(name, key, partial(make, excerpts))
+    if COPYING in request.parts:
+        tokens = _training_tokens(request)
+        if tokens is None:
+            stages.tell(f"{COPYING}: left out, as no training data is named (--training-tokens)")
+        else:
+            learnt = {"tokens": describe_file(tokens / "index.json").sha256}
+            found[COPYING] = stages.run(
+                COPYING, key | learnt, lambda: _copying(request, folder, tokens, stages)
             )
+    if SOUND in request.parts:
+        synthesizer = _synthesizer(stages)
+        made = {"soundfont": synthesizer and str(synthesizer.soundfont)}
+        found[SOUND] = stages.run(
+            SOUND,
+            key | made,
+            lambda: listening(excerpts, SHOWN, request.folder / SOUND, synthesizer),
+        )
+    return found
 
-    return {
-        "metrics": metrics,
-        "mgeval": mgeval,
-        "two_sample": lambda: two_sample_test(excerpts.pairs(), request.seed),
-    }
+
+def _synthesizer(stages: KeptStages) -> Synthesizer | None:
+    try:
+        return find_synthesizer()
+    except NoSynthesizer as error:
+        stages.tell(str(error))  # the MIDI files can be heard elsewhere
+        return None
+
+
+def _training_tokens(request: ReportRequest) -> Path | None:
+    """Return token files of the training data: those named, or made of the manifest's split."""
+    if request.training_tokens is not None:
+        return request.training_tokens
+    if not (request.midi / MANIFEST).exists():
+        return None
+    if not any(file.split == "train" for file in find_files(request.midi)):
+        return None
+    folder = request.folder / "tokens"
+    prepare(request.midi, folder)
+    return folder
+
+
+def _copying(request: ReportRequest, folder: Path, tokens: Path, stages: KeptStages) -> JsonValues:
+    stages.tell("sorting the training data, unless it was done before …")
+    index = index_of_store(tokens, request.folder / "parts" / CACHE)
+    return copying_report(folder, index)
 
 
 def _continuations(
@@ -113,8 +126,8 @@ def _continuations(
         seed=request.seed,
         parameters=request.parameters,
     )
-    key = {"model": _fingerprint(request.model), "asked": _settings(request)}
-    stages.run(CONTINUATIONS, key, lambda: {"count": len(make_continuations(asked, folder))})
+    what = _settings(request) | {"model": _fingerprint(request.model), "midi": _music(request)}
+    stages.run(CONTINUATIONS, what, lambda: {"count": len(make_continuations(asked, folder))})
     return load_continuations(folder)
 
 
@@ -154,14 +167,27 @@ def _music(request: ReportRequest) -> str:
     return digest.hexdigest()
 
 
-def _shown(excerpts: Excerpts) -> list[Shown]:
+def _shown(excerpts: Excerpts, heard: JsonValues | None) -> list[Shown]:
     """Return the first continuations as the page shows them."""
+    files = heard["files"] if heard else []
     shown = []
     for number, item in enumerate(excerpts.items[:SHOWN]):
+        made = files[number] if number < len(files) else {}
+
+        def part(name: str, notes: Notes, midi: str, heard: Mapping[str, str]) -> Part:
+            return Part(
+                name,
+                notes,
+                f"{CONTINUATIONS}/{midi}",
+                f"{SOUND}/{heard['midi']}" if "midi" in heard else None,
+                f"{SOUND}/{heard['sound']}" if "sound" in heard else None,
+            )
+
+        model, human = made.get("model", {}), made.get("human", {})
         parts = (
-            Part("primer", excerpts.primers[number], f"{CONTINUATIONS}/{item.primer}"),
-            Part("model", excerpts.model[number], f"{CONTINUATIONS}/{item.model}"),
-            Part("pianist", excerpts.human[number], f"{CONTINUATIONS}/{item.human}"),
+            part("primer", excerpts.primers[number], item.primer, {}),
+            part("model", excerpts.model[number], item.model, model),
+            part("pianist", excerpts.human[number], item.human, human),
         )
         shown.append(Shown(item.source, item.cut_s, item.seed, parts))
     return shown

@@ -29,6 +29,8 @@ SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "likelihood": sections.likelihood,
     "two_sample": sections.two_sample,
     "metrics": sections.distributions,
+    "repetition": sections.repetition,
+    "copying": sections.copying,
     "mgeval": sections.mgeval,
 }
 
@@ -40,7 +42,8 @@ class Part:
     name: str
     notes: Notes
     midi: str
-    sound: str | None = None
+    midi_with_primer: str | None = None
+    sound: str | None = None  # with the end of the primer before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def _heard(continuations: Sequence[Shown]) -> str:
         "Continuations",
         paragraph(
             "Unselected: the first ones of a shuffled list, with their seeds. Each begins where "
-            "the primer was cut. Louder notes are darker, the pedal is the line at the bottom, "
+            "the primer was cut. Louder notes are stronger, the pedal is the line at the bottom, "
             "grid lines are 10 s apart; one scale of pitch and time within each three."
         ),
         *(_three(number, shown) for number, shown in enumerate(continuations)),
@@ -130,6 +133,8 @@ def _three(number: int, shown: Shown) -> str:
 def _caption(part: Part, notes: Notes) -> str:
     text = f"{escape(part.name)}: {len(notes)} notes, {notes.duration_s:.1f} s · "
     text += f'<a href="{_link(part.midi)}">MIDI</a>'
+    if part.midi_with_primer is not None:
+        text += f' · <a href="{_link(part.midi_with_primer)}">MIDI with the primer’s end</a>'
     if part.sound is not None:
         text += f' <audio controls preload="none" src="{_link(part.sound)}"></audio>'
     return text

@@ -10,7 +10,9 @@ from training.evaluation.pieces import ALL, DEFAULT_SPLIT
 from training.midi_folder import MANIFEST
 
 LIKELIHOOD = "likelihood"
-OF_CONTINUATIONS = ("metrics", "mgeval", "two_sample", "repetition", "copying", "sound")
+COPYING = "copying"
+SOUND = "sound"
+OF_CONTINUATIONS = ("metrics", "mgeval", "two_sample", "repetition", COPYING, SOUND)
 PARTS = (LIKELIHOOD, *OF_CONTINUATIONS)
 
 
@@ -27,6 +29,8 @@ class ReportRequest:
     notes: int
     seed: int
     parameters: tuple[str, ...]  # names and values, for the daemon
+    training_tokens: Path | None
+    """What the model has learnt from, to look for copies; None: the manifest's training split."""
     parts: tuple[str, ...]
 
     @property
@@ -75,6 +79,12 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME VALUE",
         help="parameters of the daemon, such as `temperature 0.9 top_p 0.95`",
     )
+    report.add_argument(
+        "--training-tokens",
+        type=Path,
+        help="token files that the model has learnt from, to look for copies (default: the "
+        "training split of the manifest in --midi)",
+    )
     chosen = report.add_mutually_exclusive_group()
     chosen.add_argument("--only", nargs="+", choices=PARTS, help="make these parts")
     chosen.add_argument("--without", nargs="+", choices=PARTS, help="leave these parts out")
@@ -97,6 +107,7 @@ def report_request(options: argparse.Namespace) -> ReportRequest:
         notes=options.notes,
         seed=options.seed,
         parameters=tuple(options.parameters),
+        training_tokens=options.training_tokens,
         parts=tuple(part for part in options.only or PARTS if part not in without),
     )
     request.check()

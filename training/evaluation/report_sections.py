@@ -153,6 +153,75 @@ def _metric_table(found: Figures, metric: str, note: str = "") -> str:
     return table(["feature", "all excerpts", "halves", "floor: pianists, halves"], rows, caption)
 
 
+def repetition(found: Figures) -> str:
+    """Tell how much was played before, the model's beside the pianists' after the same primers."""
+    compared = {
+        f"{length} notes{kind}": sides[name]
+        for length, sides in found["ngrams"].items()
+        for name, kind in (("exact", ""), ("transposed", ", at any pitch"))
+    }
+    if "returning" in found:
+        compared["passages that return"] = found["returning"]
+    rows = [
+        [name, f"{x['model']:.1%}", f"{x['human']:.1%}", told(_difference(x))]
+        for name, x in compared.items()
+    ]
+    return section(
+        "Repetition",
+        paragraph(
+            "The share of runs of notes that occurred before in the same continuation, and of "
+            "windows of 4 s that are like one which ended well before them "
+            f"({number(found['long_enough_for_returning'])} pairs are long enough for that). Both "
+            "sides continue the same primers. The goal is neither more nor less than pianists "
+            "repeat: a difference of 0. Intervals: 95 %, bootstrap over pieces."
+        ),
+        chart(
+            dot_chart(
+                [Row(name, (mark_of(_difference(x)),)) for name, x in compared.items()],
+                "share that was played before: model minus pianists",
+                goal=0.0,
+            )
+        ),
+        table(["repeated", "model", "pianists", "difference"], rows),
+    )
+
+
+def _difference(compared: Mapping[str, float]) -> dict[str, float]:
+    return {"value": compared["difference"], "low": compared["low"], "high": compared["high"]}
+
+
+def copying(found: Figures) -> str:
+    """Tell the longest runs of notes shared with a training piece, and where they are."""
+    longest = sorted(found["items"], key=lambda item: -item["model"]["notes"])[:10]
+    rows = [
+        [
+            f"{item['number']:03d} {item['source']}",
+            number(item["model"]["notes"]),
+            number(item["human"]["notes"]),
+            f"{item['model']['piece']}, {item['model']['transposition']:+d} semitones",
+        ]
+        for item in longest
+    ]
+    sides = [
+        [name, f"{found[side]['median']:g}", number(found[side]["longest"])]
+        for side, name in (("model", "model"), ("human", "pianists"))
+    ]
+    return section(
+        "Copying",
+        paragraph(
+            "The longest run of pitches in each continuation that a training piece has as well, "
+            "transposed or not. Scales and repeated figures are shared without being copied: the "
+            "pianists' own continuations, of pieces that are not in training, say how much."
+        ),
+        table(["", "median notes", "longest"], sides),
+        table(
+            ["continuation", "model", "pianist", "training piece that shares the model's run"],
+            rows,
+            "The ten longest",
+        ),
+    )
+
+
 def mgeval(found: Figures) -> str:
     """Tell the figures that may stand beside published ones, faults included."""
     rows = [

@@ -22,7 +22,7 @@ class KeptStages:
 
     def __init__(self, folder: Path, tell: Callable[[str], None] = print) -> None:
         self._folder = folder
-        self._tell = tell
+        self.tell = tell
         self.seconds: dict[str, float] = {}  # that each part took when it was run
 
     def run(self, name: str, key: Mapping[str, Any], make: Callable[[], JsonValues]) -> JsonValues:
@@ -31,9 +31,9 @@ class KeptStages:
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         kept = _read(path)
         if kept is not None and kept["key"] == digest:
-            self._tell(f"{name}: kept from before")
+            self.tell(f"{name}: kept from before")
         else:
-            self._tell(f"{name} …")
+            self.tell(f"{name} …")
             started_s = time.monotonic()
             result = make()
             kept = {"key": digest, "seconds": time.monotonic() - started_s, "result": result}
