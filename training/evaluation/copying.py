@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import sys
+import zipfile
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -145,7 +146,7 @@ class CorpusIndex:
     def load(cls, path: Path, key: str) -> "CorpusIndex | None":
         """Read an index; None when there is none, it is damaged or of another key."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 if str(arrays["key"]) != key:
                     return None
                 return cls(
@@ -155,7 +156,7 @@ class CorpusIndex:
                     arrays["intervals"].tobytes(),
                     arrays["order"],
                 )
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
 
