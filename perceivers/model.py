@@ -245,7 +245,7 @@ class PerceiverS(nn.Module):
         angles = (reached.angles[0][:carried], reached.angles[1][:carried])
         earlier = [memory.without_last(count) for memory in memories]
         _, found = self._run(tokens, angles, earlier, _attend, None, padding)
-        # Autocast keeps the weights that it converted; these came without gradient.
+        # Autocast keeps weights that it converts, in older versions of torch without a gradient.
         torch.clear_autocast_cache()
         return found, padding
 

@@ -78,6 +78,24 @@ def test_what_is_no_checkpoint_of_ours_is_refused(
         load_checkpoint(path)
 
 
+def test_a_checkpoint_from_before_the_variants_is_still_the_same_model(tmp_path: Path):
+    fields = TINY.to_json()
+    del fields["combine"], fields["carried"]
+    path = changed(make_checkpoint(tmp_path / "model.pt"), architecture=fields)
+
+    assert load_checkpoint(path).architecture == TINY
+
+
+def test_an_architecture_of_another_version_is_refused_with_the_file_and_the_field(tmp_path: Path):
+    fields = TINY.to_json() | {"experts": 8}
+    path = changed(make_checkpoint(tmp_path / "model.pt"), architecture=fields)
+
+    with pytest.raises(
+        ModelMismatch, match=r"model\.pt: architecture: unknown fields \['experts'\]"
+    ):
+        load_checkpoint(path)
+
+
 class Trap:
     """An object whose loading would run code."""
 
