@@ -25,17 +25,24 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 
 from tqdm import tqdm
 
-from perceivers import vocabulary as v
 from perceivers.encoder import step_of
 from perceivers.errors import PerformerError
 from perceivers.events import TimedEvent
 from perceivers.manifest import read_manifest
 from perceivers.midi_files import Track, read_performance, write_performance
+from training.evaluation.continuation_folder import (
+    INDEX,
+    Continuation,
+    Item,
+    load_continuations,
+    read_index,
+)
 from training.evaluation.cuts import Cut, CutRules, answer_after, choose_cuts, quantised
 from training.midi_folder import MANIFEST, SPLITS, MidiFile, find_files
 from training.token_store import write_atomically
 
-INDEX = "index.json"
+__all__ = ["INDEX", "Continuation", "Item", "load_continuations", "read_index"]
+
 PLAYED = "played"
 DAEMON = Path(__file__).resolve().parents[2] / "daemon" / "__main__.py"
 FILES_PER_RUN = 500  # names of files that a command line surely takes
@@ -55,72 +62,6 @@ class Request:
     seed: int = 0  # of the cuts, and of the first continuation; the next one has the next seed
     parameters: tuple[str, ...] = ()  # names and values, as `--set` of the daemon takes them
     config: Path | None = None  # settings file of the daemon; none: its defaults
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One cut, as the index describes it; paths are relative to the folder."""
-
-    number: int
-    source: str  # relative to the MIDI folder
-    dataset: str
-    group: str  # the composition: performances of one piece share it
-    cut_s: float  # since the first event of the source
-    seed: int
-    primer: str
-    model: str
-    human: str
-    played: str
-
-
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """What a model and a pianist played after the same primer; the cut is at 0 s."""
-
-    item: Item
-    folder: Path
-    model: tuple[TimedEvent, ...]
-    human: tuple[TimedEvent, ...]
-
-    def primer(self) -> list[TimedEvent]:
-        """Read what was heard before the cut, in the time of the source."""
-        return on_grid(read_performance(self.folder / self.item.primer))
-
-
-def on_grid(events: Sequence[TimedEvent]) -> list[TimedEvent]:
-    """Return events at the grid times that a MIDI file's ticks came next to."""
-    return [TimedEvent(step_of(time_s) / v.STEPS_PER_SECOND, event) for time_s, event in events]
-
-
-def load_continuations(folder: Path) -> list[Continuation]:
-    """Read a finished folder. Raises PerformerError when it is not one."""
-    found = []
-    for item in read_index(folder)[1]:
-        missing = [name for name in (item.model, item.human) if not (folder / name).exists()]
-        if missing:
-            raise PerformerError(
-                f"{folder / missing[0]}: not there yet; let training/evaluation/continuations.py "
-                "finish the folder"
-            )
-        sides = (on_grid(read_performance(folder / name)) for name in (item.model, item.human))
-        found.append(Continuation(item, folder, *map(tuple, sides)))
-    return found
-
-
-def read_index(folder: Path) -> tuple[dict[str, Any], list[Item]]:
-    """Return what a folder was asked for, and its items. Raises PerformerError without an index."""
-    path = folder / INDEX
-    if not path.is_file():
-        raise PerformerError(
-            f"{path}: no such file; make continuations with "
-            "`python training/evaluation/continuations.py --model MODEL --midi MIDI --out FOLDER`"
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        items = [Item(**fields) for fields in content.pop("items")]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PerformerError(f"{path}: not an index of continuations ({error})") from error
-    return content, items
 
 
 def make_continuations(request: Request, folder: Path, quiet: bool = False) -> list[Item]:

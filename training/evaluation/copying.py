@@ -28,7 +28,7 @@ from tqdm import tqdm
 from perceivers import vocabulary as v
 from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
-from training.evaluation.continuations import load_continuations
+from training.evaluation.continuation_folder import load_continuations
 from training.evaluation.notes import Notes, TooFewNotes, notes_of
 from training.evaluation.repetition import NGRAMS, paired_difference
 from training.evaluation.sequences import in_playing_order, onset_steps

@@ -24,7 +24,7 @@ from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track, write_performance
-from training.evaluation.continuations import Continuation, load_continuations
+from training.evaluation.continuation_folder import Continuation, load_continuations
 
 BEFORE_S = 12.0
 GAIN = "0.8"  # of real piano music, the loudest then peaks near 0.8 of full scale
