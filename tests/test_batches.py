@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from perceivers import vocabulary as v
 from perceivers.encoder import encode
 from tests.make_model import TINY, make_model
 from tests.simple_music import music
-from training.batches import IGNORED, BatchSource, Recipe, collate, sample_of
+from training.ahead import Ahead
+from training.batches import IGNORED, Batch, BatchSource, Recipe, collate, sample_of
 from training.mixture import Mixture, weighted_lengths
 from training.segmentation import Crop
 from training.token_store import Piece, TokenStore, write_index
@@ -228,3 +230,31 @@ def test_crops_with_a_random_start_have_the_whole_context(store: TokenStore):
     full = batch.prefix_padding == 0
     assert batch.prefix.shape[1] == 64
     assert full.float().mean() > 0.5  # all but those of the piece of 10 tokens
+
+
+def test_batches_drawn_ahead_are_those_of_their_step(store: TokenStore):
+    source = source_of(store)
+    drawn: list[int] = []
+
+    def draw(step: int) -> list[Batch]:
+        drawn.append(step)
+        return [source.batch(step, range(2))]
+
+    with closing(Ahead(draw)) as ahead:
+        found = [ahead.batches(step)[0] for step in (3, 4, 5, 9)]
+
+    for step, batch in zip((3, 4, 5, 9), found, strict=True):
+        assert torch.equal(batch.latents, source.batch(step, range(2)).latents)
+    assert drawn.count(4) == drawn.count(5) == 1, "not drawn twice"
+
+
+def test_an_error_of_drawing_ahead_comes_with_its_step():
+    def draw(step: int) -> list[Batch]:
+        if step == 1:
+            raise OSError("the disk is gone")
+        return []
+
+    with closing(Ahead(draw)) as ahead:
+        assert ahead.batches(0) == []
+        with pytest.raises(OSError, match="the disk is gone"):
+            ahead.batches(1)

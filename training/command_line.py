@@ -13,14 +13,16 @@ DEFAULT_STEPS = 2000
 FRESH: dict[str, Any] = {
     "run": Path("runs/default"),
     "rate": 1.0,
+    "decay_share": 0.35,
     "validate_every": 100,
     "rehearsal": 0.0,
 }
 """Defaults of a run that begins with random weights."""
 TUNED: dict[str, Any] = {
     "run": Path("runs/tuned"),
-    "rate": 0.1,
-    "validate_every": 25,
+    "rate": 0.05,
+    "decay_share": 0.8,
+    "validate_every": 50,
     "context": [2048],
     "rehearsal": 0.3,
 }
@@ -149,7 +151,12 @@ def _add_recipe(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--weight-decay", type=float, help="of the matrices inside (default: the optimiser's own)"
     )
-    group.add_argument("--decay-share", type=float, default=0.35, help="of the budget")
+    group.add_argument(
+        "--decay-share",
+        type=float,
+        help=f"share of the budget in which the rate falls (default: {FRESH['decay_share']}; "
+        f"{TUNED['decay_share']} with --init)",
+    )
     group.add_argument(
         "--average",
         type=float,

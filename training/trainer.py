@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from perceivers.checkpoint import Checkpoint, save_checkpoint
 from perceivers.errors import PerformerError
 from perceivers.model import PerceiverS
 from perceivers.vocabulary import Flavour
+from training.ahead import Ahead
 from training.batches import Batch
 from training.learning_curve import LearningCurve, Point
 from training.optimizers import CLIP_NORM, Optimizers
@@ -103,7 +104,7 @@ class Trainer:
 
     def train(self) -> None:
         """Run until the budget is used up or a signal asks to stop; then save."""
-        with self._stop.listening():
+        with self._stop.listening(), closing(Ahead(self._micro_batches)) as self._ahead:
             self._begin()
             while self._plan_step():
                 factor = rate_factor(self.progress.step, self.progress.decay)
@@ -144,7 +145,7 @@ class Trainer:
         """Train on one batch; return its mean loss (nats/token) and its loss tokens."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         torch.manual_seed(_seed_of(self.options.seed, self.progress.step, rank))
-        batches = self._micro_batches(rank, world)
+        batches = self._ahead.batches(self.progress.step)
         count = torch.tensor(
             sum(batch.loss_tokens for batch in batches), device=self.accelerator.device
         )
@@ -160,12 +161,13 @@ class Trainer:
             self.average.update(self._plain_model)
         return float(self._summed(nll)) / total, total
 
-    def _micro_batches(self, rank: int, world: int) -> list[Batch]:
-        """Return this process's rows of the batch of the present step, a few at a time."""
+    def _micro_batches(self, step: int) -> list[Batch]:
+        """Return this process's rows of the batch of one step, a few at a time."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
         share, width = self.options.batch // world, self.options.micro_batch
         rows = range(rank * share, (rank + 1) * share)
         parts = [rows[i : i + width] for i in range(0, len(rows), width)]
-        return [self.data.source.batch(self.progress.step, part) for part in parts]
+        return [self.data.source.batch(step, part) for part in parts]
 
     def _backward(self, batch: Batch, weight: float) -> Tensor:
         with self.accelerator.autocast():
