@@ -200,3 +200,10 @@ def test_a_report_sets_the_model_beside_the_pianist(
     assert json.loads(out.read_text()) == report
     assert f"longest {model['notes']}" in capsys.readouterr().out
     assert main([str(tmp_path / "nowhere"), *words[1:]]) == 2
+
+
+def test_a_place_that_cannot_hold_the_index_is_told(tokens: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(PerformerError, match=r"cannot be written \(.*\); keep the index elsewhere"):
+        index_of_store(tokens, tmp_path / "file" / "index.npz")

@@ -174,7 +174,13 @@ def index_of_store(
             for number, piece in enumerate(store.pieces)
         )
         if cache:
-            found.save(cache, key)
+            try:
+                found.save(cache, key)
+            except OSError as error:
+                raise PerformerError(
+                    f"{cache}: cannot be written ({error.strerror}); keep the index elsewhere with "
+                    "--cache FILE"
+                ) from error
     return found
 
 
