@@ -18,19 +18,28 @@ from training.evaluation.distances import (
     compare,
     distances,
     jensen_shannon,
-    make_draws,
     make_pairs,
     overlap_area,
     reflected_kernel,
     wasserstein_1,
 )
+from training.evaluation.draws import make_draws
 from training.evaluation.features import FEATURES
 from training.evaluation.notes import Notes, TooFewNotes, make_notes, read_notes, windows
 
 ROOT = Path(__file__).resolve().parents[1]
 STARTER = ROOT / "training" / "starter"
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "distances.json").read_text())
-COLUMNS = {"value", "low", "high", "floor", "floor_low", "floor_high", "at_half"}
+COLUMNS = {
+    "value",
+    "low",
+    "high",
+    "floor",
+    "floor_low",
+    "floor_high",
+    "at_half",
+    "worse_than_floor",
+}
 BEST = {"overlap_area": 1.0, "jensen_shannon": 0.0, "wasserstein_1": 0.0, "energy_distance": 0.0}
 
 DENSITY = st.lists(st.floats(0.0, 1.0), min_size=8, max_size=8).filter(lambda p: sum(p) > 0.01)
@@ -206,6 +215,7 @@ def test_figures_are_bounded_and_do_not_depend_on_sides_or_order(
 
 
 @given(DENSITY, DENSITY)
+@settings(deadline=None)
 def test_divergence_of_densities_is_bounded_symmetric_and_zero_only_for_equals(
     a: list[float], b: list[float]
 ) -> None:
@@ -269,6 +279,7 @@ def test_identical_performances_give_the_best_of_everything(
             assert set(columns) == COLUMNS
             assert columns["value"] == pytest.approx(BEST[metric], abs=1e-9), (name, metric)
             assert columns["at_half"] == pytest.approx(columns["floor"], abs=1e-9)
+            assert columns["worse_than_floor"] == 0.5
     assert json.loads(json.dumps(found)) == found
 
 
@@ -279,8 +290,15 @@ def test_random_notes_fall_below_the_floor(
         area = spoilt[name]["overlap_area"]
         assert area["at_half"] < area["floor_low"], name
         assert area["high"] < 0.9
+        assert area["worse_than_floor"] == 1.0
         shift = spoilt[name]["wasserstein_1"]
         assert shift["at_half"] > shift["floor_high"], name
+
+
+def test_worse_than_floor_is_a_share(spoilt: dict[str, Any]) -> None:
+    shares = [found["worse_than_floor"] for one in spoilt.values() for found in one.values()]
+
+    assert all(0 <= share <= 1 for share in shares)
 
 
 def test_intervals_hold_the_value_and_the_bounds_of_the_metric(spoilt: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Compare two folders of performances by distribution metrics, each with its noise floor.
 
-    python training/compare.py --model CONTINUATIONS --human FOLDER --human-split test
-    python training/compare.py --model FOLDER --human FOLDER --control shuffled
+    python training/compare.py --model PERFORMANCES --human OTHERS
+    python training/compare.py --model OTHERS --human OTHERS --control shuffled
 
 Excerpts of equal numbers of notes are drawn from both folders, in turn from each piece; a piece is
 the `composition_group` of a MANIFEST.csv where it has that column, else a file. docs/evaluation.md
@@ -132,13 +132,14 @@ def print_table(result: dict[str, Any]) -> None:
     print(f"{result['excerpts']} excerpts of {result['notes']} notes a side; pieces: model "
           f"{result['pieces']['model']}, human {result['pieces']['human']}")  # fmt: skip
     for metric, title in (("overlap_area", "overlap area"), ("energy_distance", "energy distance")):
-        print(f"{title:34}   value  interval        at half   floor  95 % of floors")
+        print(f"{title:34}   value  interval        at half   floor  95 % of floors   worse")
         for name, metrics in result["features"].items():
             found = metrics[metric]
             print(
                 f"{name:34}  {found['value']:6.3f}  {found['low']:6.3f}–{found['high']:.3f}   "
                 f"{found['at_half']:6.3f}  {found['floor']:6.3f}  "
-                f"{found['floor_low']:6.3f}–{found['floor_high']:.3f}"
+                f"{found['floor_low']:6.3f}–{found['floor_high']:.3f}    "
+                f"{found['worse_than_floor']:.2f}"
             )
     print(f"{'mgeval-compatible':34}  OA within model, within human, each against across")
     for name, sides in result["mgeval_compatible"].items():

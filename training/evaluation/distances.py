@@ -33,21 +33,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from training.evaluation.draws import Bools, Draw, Draws, make_draws
 from training.evaluation.features import FEATURES
 from training.evaluation.notes import Floats, Ints, Notes, TooFewNotes, on_grid, sustained
 
 GRID_POINTS = 512
 BANDWIDTHS_BEYOND = 3.0
-BOOTSTRAPS = 200
-SPLITS = 100
 FEWEST_PIECES = 4  # two halves in which there is a distance between two pieces
 
-Bools = NDArray[np.bool_]
-Draw = tuple[Floats, Floats]  # weights of all excerpts (n,), on the model's and the human side
 Comparison = dict[str, dict[str, dict[str, float]]]
 METRICS = ("overlap_area", "jensen_shannon", "wasserstein_1", "energy_distance")
+WORSE = np.array([-1.0, 1.0, 1.0, 1.0])  # the sign of a change for the worse
+ROUNDING = 1e-9  # figures that differ by less are equal
 LOWEST = np.array([0.0, 0.0, 0.0, -np.inf])
 HIGHEST = np.array([1.0, 1.0, np.inf, 1.0])
 
@@ -167,40 +165,6 @@ def make_pairs(values: Floats, pieces: Ints, is_model: Bools) -> Pairs:
     return Pairs(first, second, distance, bandwidth, grid)
 
 
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """Which excerpts are compared with which."""
-
-    whole: Draw
-    resampled: list[Draw]  # pieces drawn with replacement
-    floor: list[Draw]  # half of the pianists' pieces against the other half
-    halves: list[Draw]  # the model in the one half of the pieces, the pianists in the other
-
-
-def make_draws(pieces: Ints, is_model: Bools, rng: np.random.Generator) -> Draws:
-    """Draw resamples and splits of pieces; the same ones serve every feature."""
-    count = int(pieces.max()) + 1
-    model, human = is_model.astype(np.float64), (~is_model).astype(np.float64)
-
-    def has_two_pieces(weights: Floats) -> bool:
-        return len(np.unique(pieces[weights > 0])) > 1
-
-    resampled: list[Draw] = []
-    while len(resampled) < BOOTSTRAPS:
-        times = np.bincount(rng.integers(count, size=count), minlength=count)[pieces]
-        if has_two_pieces(model * times) and has_two_pieces(human * times):
-            resampled.append((model * times, human * times))
-    floor: list[Draw] = []
-    halves: list[Draw] = []
-    while len(floor) < SPLITS:
-        here = (rng.permutation(count) < count // 2)[pieces]
-        sides = model * here, human * here, human * ~here
-        if all(has_two_pieces(side) for side in sides):
-            floor.append((sides[1], sides[2]))
-            halves.append((sides[0], sides[2]))
-    return Draws((model, human), resampled, floor, halves)
-
-
 def compare(
     model: Sequence[Notes],
     human: Sequence[Notes],
@@ -215,7 +179,8 @@ def compare(
     `human_groups` does. Excerpts should be of equal length. They are put on the 10 ms grid and the
     pedal is applied, the same for both.
 
-    Returns {feature: {metric: {value, low, high, floor, floor_low, floor_high, at_half}}}:
+    Returns {feature: {metric: {value, low, high, floor, floor_low, floor_high, at_half,
+    worse_than_floor}}}:
 
     - value: all excerpts;
     - low, high: value ± 1.96 standard deviations over 200 resamples of pieces (not of distances,
@@ -224,7 +189,10 @@ def compare(
     - floor, floor_low, floor_high: half of the pianists' pieces against the other half, mean and
       95 % of 100 random splits;
     - at_half: the mean over the same splits of the model in the one half against the pianists in
-      the other. Fewer excerpts look worse, whoever plays: this is what to set beside the floor.
+      the other. Fewer excerpts look worse, whoever plays: this is what to set beside the floor;
+    - worse_than_floor: the share of those splits in which the model does worse than the pianists of
+      the same half, 0.5 when they do alike. It asks for model and pianists in the same pieces: then
+      what pieces owe to chance is the same for both.
 
     Raises TooFewNotes for an excerpt without notes, or with fewer than four pieces on a side.
     """
@@ -275,6 +243,8 @@ def _figures(pairs: Pairs, draws: Draws) -> dict[str, dict[str, float]]:
     low = np.maximum(values - margin, LOWEST)
     high = np.minimum(values + margin, HIGHEST)
     floor_low, floor_high = np.quantile(floor, [0.025, 0.975], axis=0)
+    change = (halves - floor) * WORSE
+    is_worse, is_equal = change > ROUNDING, np.abs(change) <= ROUNDING
     columns = {
         "value": values,
         "low": low,
@@ -283,6 +253,7 @@ def _figures(pairs: Pairs, draws: Draws) -> dict[str, dict[str, float]]:
         "floor_low": floor_low,
         "floor_high": floor_high,
         "at_half": halves.mean(axis=0),
+        "worse_than_floor": (is_worse + 0.5 * is_equal).mean(axis=0),
     }
     return {
         metric: {name: float(column[i]) for name, column in columns.items()}
