@@ -213,8 +213,8 @@ def _tell_done(result: Result, plan: Plan, left_s: float) -> None:
     nll = Comparison([result]).mean([result]).overall.value
     seconds = result.cost.train_s + result.cost.score_s
     print(
-        f"{_shown(result.run)}: {nll:.3f} nats/token in {clock(seconds)}; {len(plan.left)} runs "
-        f"left, about {clock(left_s)}",
+        f"{_shown(result.run)}: {nll:.3f} nats/token in {clock(seconds)}; runs left: "
+        f"{len(plan.left)}, about {clock(left_s)}",
         flush=True,
     )
 
