@@ -30,6 +30,7 @@ from training.evaluation.stages import KeptStages
 from training.evaluation.two_sample import Pair, two_sample_test
 
 STARTER = Path(__file__).resolve().parents[1] / "training" / "starter"
+ALONE = ("--only", "likelihood")
 VOID = {"br", "meta"}
 
 
@@ -211,11 +212,15 @@ def test_what_cannot_be_reported_is_refused_before_any_work(tmp_path: Path):
     checkpoint = make_checkpoint(tmp_path / "best.pt")
     words = ("--report", str(tmp_path / "out"), "--model", str(checkpoint))
 
+    (tmp_path / "file").write_text("no folder")
+    inside = request_of(*words, "--report", str(tmp_path / "file"), "--midi", str(STARTER), *ALONE)
+    with pytest.raises(PerformerError, match="choose another"):
+        make_report(inside, dict, {})
     with pytest.raises(PerformerError, match="needs --midi"):
         request_of(*words)
     with pytest.raises(PerformerError, match="only a model folder can play"):
         request_of(*words, "--midi", str(STARTER))
-    alone = request_of(*words, "--midi", str(STARTER), "--only", "likelihood")
+    alone = request_of(*words, "--midi", str(STARTER), *ALONE)
     assert not alone.continues
     assert not (tmp_path / "out").exists()
 
@@ -233,7 +238,10 @@ def midi(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_report_is_made_from_a_model_and_goes_on_where_it_was(midi: Path, tmp_path: Path):
+def test_a_report_is_made_from_a_model_and_goes_on_where_it_was(
+    midi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("training.evaluation.full_report.SHOWN", 1)  # sound takes a while
     model = make_model_folder(tmp_path / "model")
     words = ("--report", str(tmp_path / "out"), "--model", str(model), "--midi", str(midi))
     asked = (*words, "--continuations", "4", "--notes", "20", "--split", "train", "--seed", "3")
@@ -256,7 +264,6 @@ def test_a_report_is_made_from_a_model_and_goes_on_where_it_was(midi: Path, tmp_
     assert not figures.keys() & {"two_sample", "metrics"}
     found = Reader((tmp_path / "out" / "index.html").read_text())
     midi = [link for link in found.links if link.endswith(".mid")]
-    assert len(midi) == 4 * 3 + 4 * 2  # each alone, and the answers with their primer
+    assert len(midi) == 3 + 2  # each alone, and the answers with their primer
     assert all((tmp_path / "out" / link).is_file() for link in found.links)
-    text = " ".join(found.text)
-    assert all(f"seed {seed}" in text for seed in range(3, 7))
+    assert "seed 3" in " ".join(found.text)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from training.evaluation.continuations import Continuation, Item
+from training.evaluation.continuation_folder import Continuation, Item
 from training.evaluation.distances import compare
 from training.evaluation.features import FEATURES
 from training.evaluation.mgeval import MGEVAL_FEATURES, mgeval_compatible

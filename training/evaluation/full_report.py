@@ -6,15 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from perceivers.errors import PerformerError
 from perceivers.manifest import MANIFEST_FILE, describe_file
+from training.evaluation.continuation_folder import INDEX, Continuation, load_continuations
 from training.evaluation.continuation_parts import MAKERS, Excerpts, listening
-from training.evaluation.continuations import (
-    INDEX,
-    Continuation,
-    Request,
-    load_continuations,
-    make_continuations,
-)
+from training.evaluation.continuations import Request, make_continuations
 from training.evaluation.copying import CACHE, copying_report, index_of_store
 from training.evaluation.notes import Notes
 from training.evaluation.report import PAGE_FILE, Part, Shown, write_report
@@ -41,6 +37,7 @@ def make_report(
     `likelihood` scores the music; `likelihood_key` is what its result depends on beside model and
     music. Returns all figures. Raises PerformerError, with what is done kept.
     """
+    _require_folder(request.folder)
     stages = KeptStages(request.folder / "parts")
     figures: JsonValues = {"settings": _settings(request)}
     if LIKELIHOOD in request.parts:
@@ -55,6 +52,14 @@ def make_report(
     figures["seconds"] = stages.seconds
     write_report(request.folder, figures, shown)
     return figures
+
+
+def _require_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "parts").mkdir(exist_ok=True)
+    except OSError as error:
+        raise PerformerError(f"--report {folder}: {error.strerror}; choose another") from error
 
 
 def _compare(

@@ -23,6 +23,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
 
 
+def percent(share: float | None) -> str:
+    """Return a share of 1 in percent."""
+    return UNKNOWN if share is None else f"{share:.1%}"
+
+
 def words(name: str) -> str:
     """Return the name of a figure as it is read."""
     return name.replace("_", " ")

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.evaluation.charts import Mark, Row, dot_chart
-from training.evaluation.page_parts import chart, number, paragraph, section, table, told, words
+from training.evaluation.page_parts import (
+    chart,
+    number,
+    paragraph,
+    percent,
+    section,
+    table,
+    told,
+    words,
+)
 
 Figures = Mapping[str, Any]
 
@@ -92,10 +101,16 @@ def two_sample(found: Figures) -> str:
     )
 
 
-METRICS = (
+DRAWN_METRICS = (
     ("overlap_area", "Overlap of the distributions of distances: 1 is best.", 1.0, (0.0, 1.0)),
     ("jensen_shannon", "Jensen-Shannon divergence in bits: 0 is best.", 0.0, None),
 )
+METRIC_NOTES = {
+    "overlap_area": ": 1 is best",
+    "jensen_shannon": " in bits: 0 is best",
+    "wasserstein_1": " in units of the feature: 0 is best",
+    "energy_distance": ": 0 is best",
+}
 
 
 def distributions(found: Figures) -> str:
@@ -122,7 +137,7 @@ def distributions(found: Figures) -> str:
             f"{explained} Grey: where 95 % of random halves of the pianists' pieces lie. A model "
             "whose dot lies in the grey is not told from a pianist by this feature.",
         )
-        for metric, explained, goal, bounds in METRICS
+        for metric, explained, goal, bounds in DRAWN_METRICS
     ]
     return section(
         "Distributions of features",
@@ -130,15 +145,15 @@ def distributions(found: Figures) -> str:
             "For each feature of an excerpt, the distances within the model's excerpts and within "
             "the pianists' are compared with those between the two; the worse comparison counts. "
             "Fewer excerpts look worse whoever plays, so that only halves may be set beside the "
-            "floor, which is halves too; the value of all excerpts has the interval."
+            "floor, which is halves too; the value of all excerpts has the interval. Last column: "
+            "in how many of the halves the model does worse than the pianists, 50 % if alike."
         ),
         *charts,
-        *(_metric_table(found, metric) for metric in ("overlap_area", "jensen_shannon")),
-        _metric_table(found, "wasserstein_1", "in units of the feature; 0 is best"),
+        *(_metric_table(found, metric) for metric in next(iter(found.values()))),
     )
 
 
-def _metric_table(found: Figures, metric: str, note: str = "") -> str:
+def _metric_table(found: Figures, metric: str) -> str:
     rows = [
         [
             words(feature),
@@ -146,11 +161,12 @@ def _metric_table(found: Figures, metric: str, note: str = "") -> str:
             number(figures[metric]["at_half"]),
             f"{figures[metric]['floor']:.3f} "
             f"({figures[metric]['floor_low']:.3f} … {figures[metric]['floor_high']:.3f})",
+            percent(figures[metric].get("worse_than_floor")),
         ]
         for feature, figures in found.items()
     ]
-    caption = words(metric) + (f", {note}" if note else "")
-    return table(["feature", "all excerpts", "halves", "floor: pianists, halves"], rows, caption)
+    head = ["feature", "all excerpts", "halves", "floor: pianists, halves", "worse"]
+    return table(head, rows, words(metric) + METRIC_NOTES.get(metric, ""))
 
 
 def repetition(found: Figures) -> str:
@@ -162,10 +178,7 @@ def repetition(found: Figures) -> str:
     }
     if "returning" in found:
         compared["passages that return"] = found["returning"]
-    rows = [
-        [name, f"{x['model']:.1%}", f"{x['human']:.1%}", told(_difference(x))]
-        for name, x in compared.items()
-    ]
+    rows = [[name, *_sides(x)] for name, x in compared.items()]
     return section(
         "Repetition",
         paragraph(
@@ -186,6 +199,10 @@ def repetition(found: Figures) -> str:
     )
 
 
+def _sides(compared: Mapping[str, float]) -> tuple[str, str, str]:
+    return percent(compared["model"]), percent(compared["human"]), told(_difference(compared))
+
+
 def _difference(compared: Mapping[str, float]) -> dict[str, float]:
     return {"value": compared["difference"], "low": compared["low"], "high": compared["high"]}
 
@@ -202,6 +219,11 @@ def copying(found: Figures) -> str:
         ]
         for item in longest
     ]
+    shares = [
+        [f"runs of {name.removeprefix('shared_')} notes that training has", *_sides(compared)]
+        for name, compared in sorted(found.items(), key=lambda part: part[0].rjust(20))
+        if name.startswith("shared_")
+    ]
     sides = [
         [name, f"{found[side]['median']:g}", number(found[side]["longest"])]
         for side, name in (("model", "model"), ("human", "pianists"))
@@ -213,7 +235,8 @@ def copying(found: Figures) -> str:
             "transposed or not. Scales and repeated figures are shared without being copied: the "
             "pianists' own continuations, of pieces that are not in training, say how much."
         ),
-        table(["", "median notes", "longest"], sides),
+        table(["longest shared run", "median notes", "longest"], sides),
+        table(["shared", "model", "pianists", "difference"], shares) if shares else "",
         table(
             ["continuation", "model", "pianist", "training piece that shares the model's run"],
             rows,
