@@ -34,7 +34,7 @@ SIZES = {
         tokens_per_run=16_384,
         tokens_per_step=256,
         tokens_at_once=256,
-        scored_tokens=4_000,
+        scored_tokens=2_000,
         seeds=1,
         recipe={"dropout": "0"},
     ),
