@@ -88,11 +88,17 @@ def write_nats(options: argparse.Namespace) -> None:
             parts = []
             for part in nats_of(engine, tokens, pieces[f"spans/{name}"], options.chunk[0]):
                 parts.append(part)
-                sys.stdout.write(f"{passed + engine.position}\n")
-                sys.stdout.flush()
+                tell(passed + engine.position)
             costs[name] = np.concatenate(parts) if parts else np.zeros(0)
             passed += len(tokens)
+            tell(passed)
     np.savez(options.out, **costs)
+
+
+def tell(count: int) -> None:
+    """Say at once how many tokens were passed, to whoever shows the progress."""
+    sys.stdout.write(f"{count}\n")
+    sys.stdout.flush()
 
 
 def main(arguments: list[str] | None = None) -> int:
