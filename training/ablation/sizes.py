@@ -66,4 +66,5 @@ SIZES = {
     ),
 }
 """`quick` shows that everything works, and decides nothing. `proxy` is made for two CPU cores: a
-twentieth of `base` in parameters, a quarter of its N and an eighth of its M. `base` needs a GPU."""
+twenty-fifth of `base` in parameters, a quarter of its N and an eighth of its M. `base` needs a
+GPU."""

@@ -25,6 +25,11 @@ of the same pieces, with a 95 % bootstrap interval over pieces; the differences 
 stand beside it. A difference means something if its interval leaves out 0 **and** all seeds agree.
 Compute is that of training, by formula (`training/ablation/compute.py`); seconds are those of
 training: processor time on a CPU, whatever else the machine did, and time by the clock on a GPU.
+
+`--preset base` asks the questions at the paper's lengths, and needs a GPU. `--preset proxy` asks
+them on a CPU of a model with a twenty-fifth of the parameters, a quarter of N and an eighth of M,
+and all other lengths in proportion: its short scales of 128, 256 and 512 tokens stand for 512,
+1,024 and 2,048. It sees a thirtieth of an epoch. What it says of long contexts is a hint at most.
 """
 ABSENT = "—"
 NOT_RUN = "not run yet"
@@ -81,7 +86,7 @@ def _campaign_head(results: Sequence[Result]) -> str:
         f"{_lengths(reference.cross_windows)}, self-attention windows "
         f"{_lengths(reference.self_windows)}. {campaign.steps:,} steps of "
         f"{campaign.tokens_per_step:,} tokens. Scored: {scored:,} tokens of {len(pieces)} "
-        f"validation pieces ({datasets}). {len(results)} runs, {hours:.1f} hours in all on "
+        f"validation pieces ({datasets}). {len(results)} runs, {hours:.1f} hours by the clock on "
         f"{devices}. Data {campaign.data}, protocol {campaign.protocol}.\n"
     )
 
