@@ -68,6 +68,7 @@ class Trainer:
             self.progress = begun_progress(start, self.data.told, licence_of(options))
         else:
             self.progress = Progress(**resumed.progress)
+            self.progress.data = self.progress.data or self.data.told  # older runs say nothing
         if not (self.run / BEST).exists():
             self.progress.best_validation_nll = float("inf")
         torch.manual_seed(options.seed)
