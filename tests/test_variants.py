@@ -66,7 +66,7 @@ def test_a_variant_in_steps_is_its_full_forward_pass(
     model, tokens = make_model(architecture), random_tokens(architecture, length)
     reference = full_logits(model, tokens)
 
-    for chunk in (1, 7):
+    for chunk in (4, 7):
         difference = np.abs(stepped_logits(model, tokens, chunk) - reference)
         assert difference.max() <= TOLERANCE
 
@@ -78,7 +78,7 @@ def test_a_training_crop_of_a_variant_predicts_what_streaming_predicts(
     model, tokens = make_model(architecture), random_tokens(architecture, 90)
     cropped = last_logits(model, tokens)
 
-    streamed = stepped_logits(model, tokens, 7)
+    streamed = stepped_logits(model, tokens, 1)
 
     assert np.abs(streamed[-len(cropped) :] - cropped).max() <= TOLERANCE
 
