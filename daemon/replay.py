@@ -8,9 +8,10 @@ process of its own. LOGITS.npz holds an array (T, V) for each precision and chun
 "fp32/8".
 
 With --nats, PIECES.npz holds for each piece two arrays: "tokens/0" (T,), and "spans/0" (S, 2), the
-ranges [start, stop) of its tokens that are scored, in order. NATS.npz then holds under "0" the
-cost in nats of these tokens, one after another, each given all tokens before it. What lies between
-the spans is read by the short way to a long context. Standard output counts the tokens passed.
+ranges [start, stop) of its tokens that are scored, in order. NATS.npz then holds under "0" two
+rows: the cost in nats of these tokens, one after another, each given all tokens before it, and the
+part of that cost which went to tokens that the grammar forbids there. What lies between the spans
+is read by the short way to a long context. Standard output counts the tokens passed.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from numpy.typing import NDArray
 
 from daemon.engine import Engine
 from perceivers.errors import PerformerError
+from perceivers.grammar import GrammarWalk
+from perceivers.likelihood import token_nats
 
 Tokens = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -46,8 +49,9 @@ def replay(engine: Engine, tokens: Tokens, chunk: int, fed_first: int = 0) -> ND
 
 
 def nats_of(engine: Engine, tokens: Tokens, spans: Tokens, chunk: int) -> Iterator[Floats]:
-    """Yield the costs of the tokens in `spans`, `chunk` at a time, from a fresh start."""
+    """Yield costs and wasted parts (2, T) of the tokens in `spans`, from a fresh start."""
     engine.reset()
+    walk = GrammarWalk(tokens.tolist())
     chunk = min(chunk, engine.most_at_once)
     for start, stop in spans.tolist():
         if engine.position < start - 1:
@@ -55,15 +59,7 @@ def nats_of(engine: Engine, tokens: Tokens, spans: Tokens, chunk: int) -> Iterat
         for first in range(start, stop, chunk):
             last = min(first + chunk, stop)
             logits = engine.read(tokens[first - 1 : last - 1])
-            yield token_nats(logits, tokens[first:last])
-
-
-def token_nats(logits: NDArray[np.float32], tokens: Tokens) -> Floats:
-    """Return -log p (T,) of each token under its logits (T, V)."""
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=-1, keepdims=True)
-    nats: Floats = np.log(np.exp(wide).sum(axis=-1)) - wide[np.arange(len(tokens)), tokens]
-    return nats
+            yield token_nats(logits, tokens[first:last], walk.allowed(first, last))
 
 
 def write_logits(options: argparse.Namespace) -> None:
@@ -89,7 +85,7 @@ def write_nats(options: argparse.Namespace) -> None:
             for part in nats_of(engine, tokens, pieces[f"spans/{name}"], options.chunk[0]):
                 parts.append(part)
                 tell(passed + engine.position)
-            costs[name] = np.concatenate(parts) if parts else np.zeros(0)
+            costs[name] = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))
             passed += len(tokens)
             tell(passed)
     np.savez(options.out, **costs)

@@ -1,6 +1,6 @@
 """The grammar of the token language: which tokens may follow."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,35 @@ def allowed_tokens(
         mask[v.PEDAL_UP if state.pedal_down else v.PEDAL_DOWN] = True
     mask[v.EOS] = may_end and not state.sounding
     return mask
+
+
+class GrammarWalk:
+    """Walks once along the tokens of a piece, and tells which might have stood at each place."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = tokens
+        self._state = ScoreState()
+        self._read = 0
+
+    def allowed(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        """Return which tokens may stand at the places start … stop - 1: (places, V).
+
+        A piece begins with BOS and a tag, and may end wherever no key is down. Places come in
+        ascending order over all calls.
+        """
+        rows = np.zeros((stop - start, v.VOCABULARY_SIZE), dtype=np.bool_)
+        for place in range(start, stop):
+            while self._read < place:
+                self._state.advance(int(self._tokens[self._read]))
+                self._read += 1
+            row = rows[place - start]
+            if place == 0:
+                row[v.BOS] = True
+            elif self._state.last_kind is v.Kind.BOS:
+                _allow(row, v.Kind.TAG)
+            else:
+                row[:] = allowed_tokens(self._state, may_end=True)
+        return rows
 
 
 def _allow(mask: npt.NDArray[np.bool_], kind: v.Kind) -> None:

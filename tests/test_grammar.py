@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from perceivers import vocabulary as v
 from perceivers.encoder import encode
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
-from perceivers.grammar import allowed_tokens
+from perceivers.grammar import GrammarWalk, allowed_tokens
 from perceivers.score import MAX_EVENTS_AT_ONE_INSTANT, ScoreState
 from tests.strategies import PERFORMANCES
 
@@ -118,3 +118,21 @@ def test_a_piece_ends_only_with_every_key_up(tokens: tuple[int, ...], may_end: b
 
 def test_after_the_end_there_is_only_the_end():
     assert np.flatnonzero(allowed_tokens(state_after(v.EOS))).tolist() == [v.EOS]
+
+
+def test_walking_along_a_piece_allows_what_the_state_before_each_place_allows():
+    tokens = encode([TimedEvent(0.0, NoteOn(60, 80)), TimedEvent(0.5, NoteOff(60))])
+
+    rows = GrammarWalk(tokens).allowed(0, len(tokens))
+
+    assert rows[np.arange(len(tokens)), tokens].all()
+    assert rows[0].sum() == 1
+    assert rows[1].sum() == len(v.Source)
+    state = ScoreState()
+    for place, token in enumerate(tokens):
+        if place > 1:
+            assert (rows[place] == allowed_tokens(state, may_end=True)).all()
+        state.advance(token)
+    walk = GrammarWalk(tokens)
+    in_parts = [walk.allowed(1, 3), walk.allowed(5, len(tokens))]
+    assert (np.concatenate(in_parts) == np.concatenate((rows[1:3], rows[5:]))).all()

@@ -9,6 +9,8 @@ from torch.nn.functional import cross_entropy
 
 from perceivers import vocabulary as v
 from perceivers.encoder import encode
+from perceivers.grammar import allowed_tokens
+from perceivers.score import ScoreState
 from tests.make_model import TINY, make_model
 from tests.simple_music import music
 from training.evaluation.blocks import BlockSampling, block_ends
@@ -43,7 +45,7 @@ def test_scores_are_those_of_one_full_forward_pass():
     tokens = np.array(encode(music(12)))[: TINY.latents + 1]
     model = make_model()
 
-    scores = np.concatenate(list(piece_scores(model, tokens, CPU, BlockSampling())))
+    scores, _ = np.concatenate(list(piece_scores(model, tokens, CPU, BlockSampling())), axis=1)
 
     logits = model(torch.from_numpy(tokens[:-1])[None])[0]
     expected = cross_entropy(logits, torch.from_numpy(tokens[1:]), reduction="none")
@@ -59,12 +61,35 @@ def test_each_score_is_that_of_the_token_at_its_place():
             torch.nn.init.zeros_(parameter)  # logits then depend on the present token alone
     tokens = np.array(encode(music(90)))
 
-    scores = np.concatenate(list(piece_scores(model, tokens, CPU, BlockSampling())))
+    scores, _ = np.concatenate(list(piece_scores(model, tokens, CPU, BlockSampling())), axis=1)
 
     logits = model(torch.from_numpy(tokens[:-1])[:, None])[:, 0]
     expected = cross_entropy(logits, torch.from_numpy(tokens[1:]), reduction="none")
     assert len(scores) == len(tokens) - 1 > 3 * TINY.context
     assert scores == pytest.approx(expected.numpy(), abs=1e-4)
+
+
+@torch.no_grad()
+def test_under_the_grammar_only_allowed_tokens_share_the_probability():
+    model = make_model()
+    tokens = np.array(encode(music(90)))
+
+    (found,) = score(model, [tokens], CPU)
+
+    assert found.wasted is not None
+    state = ScoreState()
+    state.advance(int(tokens[0]))
+    for place in range(2, TINY.latents):  # behind BOS and tag
+        state.advance(int(tokens[place - 1]))
+        logits = model(torch.from_numpy(tokens[:place])[None])[0, -1].double()
+        allowed = torch.from_numpy(allowed_tokens(state, may_end=True))
+        logits[~allowed] = -torch.inf
+        expected = -torch.log_softmax(logits, 0)[tokens[place]]
+        assert found.nats[place - 1] - found.wasted[place - 1] == pytest.approx(
+            float(expected), abs=1e-4
+        )
+    assert (found.wasted >= 0).all()
+    assert 0 < summary([found])["under_grammar"]["nats_per_token"]["value"] < found.nats.mean()
 
 
 def test_notes_and_seconds_are_counted_from_the_tokens():

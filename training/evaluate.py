@@ -109,6 +109,10 @@ def print_figures(figures: dict[str, Any]) -> None:
     )
     for name in ("nats_per_token", "bits_per_note", "bits_per_second"):
         print(f"{name.replace('_', ' '):>16}: {told(figures[name])}")
+    if figures["under_grammar"] is not None:
+        print("as it plays, never what the grammar forbids")
+        for name, figure in figures["under_grammar"].items():
+            print(f"{name.replace('_', ' '):>16}: {told(figure)}")
     print("nats per token by the number of tokens before the predicted one")
     for name, found in figures["nats_per_token_by_context"].items():
         print(f"{name:>16}: {told(found):26} {found['tokens']:>11,} tokens")

@@ -88,7 +88,7 @@ def score_pieces(
         tqdm(pieces, unit="piece", desc="scoring", mininterval=1, leave=False, disable=None)
     ):
         sampling = plan.sampling(number, latents)
-        nats = np.concatenate(list(piece_scores(model, piece, device, sampling)))
+        nats, _ = np.concatenate(list(piece_scores(model, piece, device, sampling)), axis=1)
         parts = [nats[bucket_slice(bucket)] for bucket in range(len(BUCKETS))]
         scores.append(
             PieceScore(

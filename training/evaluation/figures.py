@@ -21,6 +21,7 @@ Figure = dict[str, float | None]
 
 BUCKETS = ((0, 512), (512, 1024), (1024, 4096), (4096, 16_384), (16_384, None))
 RESAMPLES = 1000
+LN2 = math.log(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Scores:
     nats: Floats  # NaN where a token was not scored
     targets: Ids  # the tokens that the costs are of
     piece: int = 0  # its place among the pieces that were given
+    wasted: Floats | None = None  # of each cost, what the grammar would save
 
     @property
     def is_scored(self) -> npt.NDArray[np.bool_]:
@@ -73,7 +75,7 @@ def summary(scores: Sequence[Scores]) -> dict[str, Any]:
     The bounds are None where fewer than two pieces contribute, the value where none does.
     """
     nats = np.array([np.nansum(found.nats) for found in scores])
-    bits = nats / math.log(2)
+    bits = nats / LN2
     tokens = np.array([len(found.scored_targets) for found in scores])
     notes = np.array([notes_in(found.scored_targets) for found in scores])
     seconds = np.array([seconds_in(found.scored_targets) for found in scores])
@@ -85,9 +87,24 @@ def summary(scores: Sequence[Scores]) -> dict[str, Any]:
         "nats_per_token": ratio(nats, tokens),
         "bits_per_note": ratio(bits, notes),
         "bits_per_second": ratio(bits, seconds),
+        "under_grammar": under_grammar(scores),
         "nats_per_token_by_context": by_context(scores),
         "nats_per_token_by_kind": by_kind(scores),
     }
+
+
+def under_grammar(scores: Sequence[Scores]) -> dict[str, Figure] | None:
+    """Return the figures of the model as it plays: never what the grammar forbids.
+
+    None where it is not known what the grammar saves.
+    """
+    wasted = [found.wasted for found in scores if found.wasted is not None]
+    if len(wasted) < len(scores):
+        return None
+    nats = np.array([np.nansum(s.nats - saved) for s, saved in zip(scores, wasted, strict=True)])
+    tokens = np.array([len(found.scored_targets) for found in scores])
+    notes = np.array([notes_in(found.scored_targets) for found in scores])
+    return {"nats_per_token": ratio(nats, tokens), "bits_per_note": ratio(nats / LN2, notes)}
 
 
 def piece_figures(found: Scores) -> dict[str, float | int | None]:
@@ -99,7 +116,7 @@ def piece_figures(found: Scores) -> dict[str, float | int | None]:
         "notes": notes,
         "seconds": seconds_in(targets),
         "nats_per_token": nats / len(targets),
-        "bits_per_note": nats / math.log(2) / notes if notes else None,
+        "bits_per_note": nats / LN2 / notes if notes else None,
     }
 
 

@@ -4,20 +4,22 @@ Blocks of N/2 tokens, each with the whole context of the model before it and at 
 of history (N latents in a forward pass; at the beginning of a piece all there is).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from perceivers.checkpoint import load_checkpoint
 from perceivers.errors import PerformerError
+from perceivers.grammar import GrammarWalk
+from perceivers.likelihood import token_nats
 from perceivers.model import PerceiverS
-from perceivers.vocabulary import Flavour
-from training.batches import IGNORED, collate, sample_of
+from perceivers.vocabulary import VOCABULARY_SIZE, Flavour, predictable_tokens
+from training.batches import collate, sample_of
 from training.evaluation.blocks import BlockSampling, block_ends
 from training.evaluation.figures import Floats, Ids, Scores, checked, summary
 from training.segmentation import crop_ending_at
@@ -27,28 +29,48 @@ __all__ = ["Scores", "piece_scores", "score", "summary"]
 
 @torch.no_grad()
 def piece_scores(
-    model: PerceiverS, tokens: Ids, device: torch.device, sampling: BlockSampling
+    model: PerceiverS,
+    tokens: Ids,
+    device: torch.device,
+    sampling: BlockSampling,
+    flavour: Flavour = Flavour.EVENTS,
 ) -> Iterator[Floats]:
-    """Yield the nats of the tokens of a piece in order; NaN in a block that is left out."""
+    """Yield costs and wasted parts (2, T) of the tokens of a piece, in order, in nats.
+
+    NaN in a block that is left out.
+    """
+    allowed = _allowed_in(tokens, flavour)
     latents, context = model.architecture.latents, model.architecture.context
     scored = 0
     for number, end in enumerate(block_ends(len(tokens), latents)):
         if not sampling.takes(number):
-            yield np.full(end - scored, np.nan)
+            yield np.full((2, end - scored), np.nan)
             scored = end
             continue
         batch = collate([sample_of(tokens, crop_ending_at(end, context, latents))], latents)
         logits = model(*(part.to(device) for part in (batch.latents, batch.prefix)))
-        nats = cross_entropy(
-            logits[0].float(), batch.targets[0].to(device), ignore_index=IGNORED, reduction="none"
-        )
-        known = int((batch.targets != IGNORED).sum())
-        yield checked(nats[known - (end - scored) : known].double().cpu().numpy())
+        known = batch.loss_tokens
+        predicted = logits[0, known - (end - scored) : known].float().cpu().numpy()
+        places = slice(scored + 1, end + 1)
+        yield checked(token_nats(predicted, tokens[places], allowed(places)))
         scored = end
 
 
+def _allowed_in(tokens: Ids, flavour: Flavour) -> Callable[[slice], npt.NDArray[np.bool_]]:
+    """Return what tells which tokens may stand at places of a piece, by ascending places."""
+    if flavour is Flavour.EVENTS:
+        walk = GrammarWalk(tokens.tolist())
+        return lambda places: walk.allowed(places.start, places.stop)
+    row = np.isin(np.arange(VOCABULARY_SIZE), predictable_tokens(flavour))
+    return lambda places: np.tile(row, (places.stop - places.start, 1))
+
+
 def score(
-    model: PerceiverS, pieces: Sequence[Ids], device: torch.device, every: int = 1
+    model: PerceiverS,
+    pieces: Sequence[Ids],
+    device: torch.device,
+    every: int = 1,
+    flavour: Flavour = Flavour.EVENTS,
 ) -> list[Scores]:
     """Score every k-th block of each piece, with a progress bar.
 
@@ -59,10 +81,12 @@ def score(
     with tqdm(total=total, unit="token", desc="scoring", unit_scale=True, mininterval=1) as bar:
         for number, piece in enumerate(pieces):
             blocks = []
-            for block in piece_scores(model, piece, device, BlockSampling.of(number, every)):
+            sampling = BlockSampling.of(number, every)
+            for block in piece_scores(model, piece, device, sampling, flavour):
                 blocks.append(block)
-                bar.update(len(block))
-            found = Scores(np.concatenate(blocks), piece[1:], number)
+                bar.update(block.shape[1])
+            nats, wasted = np.concatenate(blocks, axis=1)
+            found = Scores(nats, piece[1:], number, wasted)
             if found.is_scored.any():
                 scores.append(found)
     return scores
@@ -82,7 +106,7 @@ class Subject:
     def score(self, pieces: Sequence[Ids], every: int) -> list[Scores]:
         """Score every k-th block of pieces."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return score(self.model, pieces, self.device, every)
+            return score(self.model, pieces, self.device, every, self.flavour)
 
 
 def load(path: Path, device: str, precision: str) -> Subject:

@@ -84,9 +84,9 @@ def shares(lengths: Sequence[int], processes: int) -> list[list[int]]:
 
 
 def _scores(piece: Ids, spans: Ids, nats: Floats, number: int) -> Scores:
-    whole = np.full(len(piece), np.nan)
-    whole[np.concatenate([np.arange(start, stop) for start, stop in spans])] = checked(nats)
-    return Scores(whole[1:], piece[1:], number)
+    whole = np.full((2, len(piece)), np.nan)
+    whole[:, np.concatenate([np.arange(start, stop) for start, stop in spans])] = checked(nats)
+    return Scores(whole[0, 1:], piece[1:], number, whole[1, 1:])
 
 
 class _Engine:

@@ -1,0 +1,26 @@
+"""What a token costs under a model's logits, and what of that a grammar would save."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def token_nats(
+    logits: NDArray[np.floating], tokens: NDArray[np.integer], allowed: NDArray[np.bool_]
+) -> Floats:
+    """Return costs and wasted parts (2, T), in nats.
+
+    logits, allowed: (T, V), of tokens (T,). A cost is -log p. Its wasted part is
+    -log(the probability of all allowed tokens): what is left is the cost under the grammar. A
+    token that came although it is forbidden wastes nothing, so that it is never dearer for it.
+    """
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=-1, keepdims=True)
+    weights = np.exp(wide)
+    everything = np.log(weights.sum(axis=-1))
+    came = np.arange(len(tokens)), tokens
+    nats = everything - wide[came]
+    within = np.where(allowed, weights, 0.0).sum(axis=-1)
+    wasted = np.where(allowed[came], everything - np.log(np.maximum(within, 1e-300)), 0.0)
+    return np.stack((nats, np.maximum(wasted, 0.0)))
