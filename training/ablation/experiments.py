@@ -56,6 +56,7 @@ def experiments(reference: Architecture) -> tuple[Experiment, ...]:
         _combination(reference),
         _bands(reference),
         _lengths(reference),
+        _recipe(reference),
     )
     for experiment in found:
         experiment.check(reference)
@@ -176,6 +177,29 @@ def _with_latents(reference: Architecture, latents: int) -> Architecture:
     """Change N, and the self-attention windows in proportion, so that streaming stays exact."""
     windows = tuple(window * latents // reference.latents for window in reference.self_windows)
     return replace(reference, latents=latents, windows=windows)
+
+
+def _recipe(reference: Architecture) -> Experiment:
+    changes = {
+        "AdamW for all": {"optimizer": "adamw"},
+        "half the rates": {"rate": "0.5"},
+        "twice the rates": {"rate": "2"},
+        "dropout 0.1": {"dropout": "0.1"},
+        "prefix dropout 0.3": {"prefix-dropout": "0.3"},
+        "time stretched by up to 5 %": {"stretch": "0.05"},
+        "velocities shifted by up to 2 bins": {"velocity-shift": "2"},
+        "weights averaged": {"average": "0.99"},
+    }
+    return Experiment(
+        "recipe",
+        "Recipe",
+        "Which optimiser, rate, regularisation and augmentation help a run that sees no token "
+        "twice?",
+        (
+            Arm("Muon and AdamW, no dropout, transposition", reference),
+            *(Arm(name, reference, options) for name, options in changes.items()),
+        ),
+    )
 
 
 def _bands(reference: Architecture) -> Experiment:
