@@ -49,7 +49,7 @@ def test_several_files_are_continued_as_each_would_be_alone(
     tiny_model_folder: Path, primers: list[Path], tmp_path: Path
 ) -> None:
     together = run(tiny_model_folder, "--continue", *primers, "--out", tmp_path / "all", *BRIEF)
-    second = BRIEF[:-1] + ("6",)  # seeds count up from the first
+    second = (*BRIEF[:-1], "6")  # seeds count up from the first
     alone = run(tiny_model_folder, "--continue", primers[1], "--out", tmp_path / "one.mid", *second)
 
     assert (together, alone) == (0, 0)
