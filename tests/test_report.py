@@ -120,7 +120,7 @@ def test_the_page_tells_every_figure_and_needs_nothing_from_outside(
     assert json.loads((tmp_path / "report.json").read_text()) == figures
     found = Reader((tmp_path / "index.html").read_text())
     text = " ".join(found.text)
-    assert found.tags.count("svg") == 2 + 1 + 2 + 2 * 3  # likelihood, AUC, distances, rolls
+    assert found.tags.count("svg") == 2 + 2 + 2 + 2 * 3  # likelihood, test, distances, rolls
     assert all(not re.match(r"[a-z]+:|/", link) for link in found.links)
     assert found.links[0] == "continuations/%C3%BC%20primer.mid"
     assert "models/<odd> & small" in text

@@ -1,6 +1,8 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from training.evaluation.classifiers import Heard, Labels, LogisticClassifier, p
 from training.evaluation.hand_features import SHORTEST_NOTES, hand_features
 from training.evaluation.notes import Notes, excerpt, make_notes, read_notes
 from training.evaluation.passages import passage_of
+from training.evaluation.telltales import telltales
 from training.evaluation.two_sample import Pair, two_sample_test
 
 STARTER = Path(__file__).resolve().parents[1] / "training" / "starter"
@@ -164,3 +167,21 @@ def test_the_regression_finds_the_statistic_that_differs_and_ignores_labels_of_t
     scores = LogisticClassifier(heard).scores(train, labels, test, seed=0)
 
     assert (scores[0::2] > scores[1::2]).all()
+
+
+def test_what_gives_a_model_away_is_named_and_chance_is_not(performances: list[Notes]):
+    def found_in(pairs: list[Pair]) -> dict[str, Any]:
+        model, human = (
+            [passage_of(getattr(x, side)) for x in pairs] for side in ("model", "human")
+        )
+        return telltales(model, human, [pair.piece for pair in pairs])
+
+    of_louder = found_in(pairs_of(performances, louder))
+    of_pianists = found_in(pairs_of(performances, lambda _human, later: later))
+
+    assert of_louder["largest"][0]["name"].startswith("velocity")
+    assert of_louder["largest"][0]["standard_errors"] > of_louder["chance"]
+    assert of_louder["largest"][0]["model"] > of_louder["largest"][0]["human"]
+    assert 0 < of_louder["beyond_chance"] < 12
+    assert of_pianists["beyond_chance"] == 0
+    json.dumps(of_louder, allow_nan=False)

@@ -25,6 +25,8 @@ __all__ = ["PAGE_FILE", "make_report"]
 
 SHOWN = 10
 CONTINUATIONS = "continuations"
+FOLDER = Path(__file__).parent
+ONLY_SHOWING = ("charts", "full_report", "page_parts", "report*", "stages")
 
 
 def make_report(
@@ -41,7 +43,12 @@ def make_report(
     stages = KeptStages(request.folder / "parts")
     figures: JsonValues = {"settings": _settings(request)}
     if LIKELIHOOD in request.parts:
-        key = {**likelihood_key, "model": _fingerprint(request.model), "midi": _music(request)}
+        key = {
+            **likelihood_key,
+            "code": _code(),
+            "model": _fingerprint(request.model),
+            "midi": _music(request),
+        }
         figures[LIKELIHOOD] = stages.run(LIKELIHOOD, key, likelihood)
     shown: list[Shown] = []
     if request.continues:
@@ -67,7 +74,11 @@ def _compare(
 ) -> JsonValues:
     """Return the parts that compare continuations."""
     found: JsonValues = {}
-    key = {"continuations": describe_file(folder / INDEX).sha256, "seed": request.seed}
+    key = {
+        "continuations": describe_file(folder / INDEX).sha256,
+        "seed": request.seed,
+        "code": _code(),
+    }
     for name, make in MAKERS.items():
         if name in request.parts:
             found[name] = stages.run(name, key, partial(make, excerpts))
@@ -160,6 +171,15 @@ def _fingerprint(model: Path) -> str:
     inside = (model / name for name in names if (model / name).is_file())
     path = next(inside, model)
     return describe_file(path).sha256 if path.is_file() else ""
+
+
+def _code() -> str:
+    """Return a hash of the code that makes figures: what other code made is made anew."""
+    shown = {path for name in ONLY_SHOWING for path in FOLDER.glob(f"{name}.py")}
+    digest = hashlib.sha256()
+    for path in (FOLDER.parent / "evaluate.py", *sorted({*FOLDER.glob("*.py")} - shown)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _music(request: ReportRequest) -> str:

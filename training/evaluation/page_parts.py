@@ -2,9 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
+from training.evaluation.charts import Mark
+
+Figures = Mapping[str, Any]  # JSON values
 Figure = Mapping[str, float | None]
 UNKNOWN = "—"
+
+
+def mark_of(figure: Figure, series: int = 0) -> Mark:
+    """Return a figure as it is drawn."""
+    return Mark(figure.get("value"), figure.get("low"), figure.get("high"), series)
 
 
 def told(figure: Figure | None, digits: int = 3) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from perceivers.atomic import atomic_path
+from training.evaluation import report_comparisons as comparisons
 from training.evaluation import report_sections as sections
 from training.evaluation.charts import Frame, piano_roll
 from training.evaluation.notes import Notes, excerpt
@@ -27,10 +28,10 @@ PRIMER_SHOWN_S = 20.0  # of the primer's end; the sound has as much as was made
 # In the order of the page. A part that was not made is left out.
 SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "likelihood": sections.likelihood,
-    "two_sample": sections.two_sample,
+    "two_sample": comparisons.two_sample,
     "metrics": sections.distributions,
-    "repetition": sections.repetition,
-    "copying": sections.copying,
+    "repetition": comparisons.repetition,
+    "copying": comparisons.copying,
     "mgeval": sections.mgeval,
 }
 

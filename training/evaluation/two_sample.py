@@ -26,6 +26,7 @@ from training.evaluation.hand_features import SHORTEST_NOTES
 from training.evaluation.note_reader import NeuralClassifier
 from training.evaluation.notes import Floats, Notes
 from training.evaluation.passages import passage_of
+from training.evaluation.telltales import telltales
 
 FOLDS = 5
 JUDGES: dict[str, type[LogisticClassifier] | type[NeuralClassifier]] = {
@@ -109,6 +110,12 @@ def two_sample_test(
         "headline": max(tested, key=lambda name: float(tested[name]["auc"]["value"])),
         "model_against_human": tested,
         "human_against_human": control,
+        "telltales": telltales(
+            [item.continuation for item in heard[0::2]],
+            [item.continuation for item in heard[1::2]],
+            [pair.piece for pair in kept],
+            seed,
+        ),
     }
 
 
