@@ -25,6 +25,10 @@ def likelihood(found: Figures) -> str:
         [words(name), told(found[name])]
         for name in ("nats_per_token", "bits_per_note", "bits_per_second")
     ]
+    whole += [
+        [f"{words(name)}, never what the grammar forbids", told(figure)]
+        for name, figure in (found.get("under_grammar") or {}).items()
+    ]
     contexts = [
         [name, told(part), number(part["tokens"]), number(part["pieces"])]
         for name, part in by_context.items()
