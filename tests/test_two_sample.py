@@ -61,7 +61,7 @@ def test_pianists_are_not_told_from_themselves(performances: list[Notes]):
 
 
 def test_a_louder_copy_is_found(performances: list[Notes]):
-    pairs = pairs_of(performances, louder, cuts=1)
+    pairs = pairs_of(performances[:12], louder, cuts=1)
 
     figures = two_sample_test(pairs, quiet=True, repeats=ONCE)
 
@@ -74,13 +74,13 @@ def test_a_louder_copy_is_found(performances: list[Notes]):
 
 
 def test_the_same_seed_gives_the_same_figures_and_pairs_are_counted(performances: list[Notes]):
-    pairs = pairs_of(performances[:4], louder)
+    pairs = pairs_of(performances[:4], louder, cuts=1)
     short = Pair("short", pairs[0].primer, part(pairs[0].model, 0, 3), pairs[0].human)
 
     figures = two_sample_test([*pairs, short], seed=3, quiet=True, repeats=ONCE)
 
     assert figures == two_sample_test([*pairs, short], seed=3, quiet=True, repeats=ONCE)
-    assert (figures["pairs"], figures["pieces"], figures["left_out"]) == (8, 4, 1)
+    assert (figures["pairs"], figures["pieces"], figures["left_out"]) == (4, 4, 1)
     found = figures["model_against_human"]
     assert found[figures["headline"]]["auc"] == max(
         (judged["auc"] for judged in found.values()), key=lambda auc: auc["value"]

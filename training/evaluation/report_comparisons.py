@@ -68,8 +68,8 @@ def _telltales(found: Figures) -> tuple[str, str, str]:
             f"By what: of {number(found['statistics'])} statistics of a continuation those that "
             "differ most from the pianist's after the same primer, in standard errors over "
             "pieces. Grey: as far as the largest of all goes in 95 % of cases where there is "
-            f"nothing; {number(found['beyond_chance'])} go further. Lengths and gaps are logarithms of "
-            "seconds to base 2, velocities are in the 32 bins of the vocabulary."
+            f"nothing; {number(found['beyond_chance'])} go further. Lengths and gaps are "
+            "logarithms of seconds to base 2, velocities are in the 32 bins of the vocabulary."
         ),
         chart(
             dot_chart(

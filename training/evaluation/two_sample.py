@@ -162,7 +162,8 @@ def _random_halves(piece: Rows, rng: np.random.Generator) -> Floats:
 def _cross_validated(judge: Classifier, rows: Rows, labels: Labels, seed: int) -> _Trial:
     """Score each row by a classifier that has seen no other row of its piece."""
     rng = np.random.default_rng(seed)
-    fold = piece_folds(labels.piece, min(FOLDS, len(np.unique(labels.piece))), rng)
+    # Two pieces in a fold at least: where a piece has one row, one has nothing to compare it with.
+    fold = piece_folds(labels.piece, min(FOLDS, len(np.unique(labels.piece)) // 2), rng)
     scores = np.zeros(len(rows))
     for number in range(int(fold.max()) + 1):
         inside, outside = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
@@ -173,7 +174,10 @@ def _cross_validated(judge: Classifier, rows: Rows, labels: Labels, seed: int) -
 
 
 def _figures(trials: Iterator[_Trial], pieces: int, paired: bool) -> dict[str, Any]:
-    """Return the AUC over all trials with its interval over pieces."""
+    """Return the AUC over all trials with its interval over pieces.
+
+    It is unknown where no fold holds both a row that is a model's and one that is not.
+    """
     done = list(trials)
     tables = [_piece_table(trial, pieces) for trial in done]
     won = sum(table[0] for table in tables)
@@ -183,8 +187,8 @@ def _figures(trials: Iterator[_Trial], pieces: int, paired: bool) -> dict[str, A
     draws = np.random.default_rng(0).multinomial(
         pieces, np.full(pieces, 1.0 / pieces), size=RESAMPLES
     )
-    resampled = [float(w @ won @ w) / max(float(w @ compared @ w), 1e-9) for w in draws]
-    figures: dict[str, Any] = {"auc": _with_interval(float(won.sum() / compared.sum()), resampled)}
+    both = [(float(w @ won @ w), float(w @ compared @ w)) for w in (np.ones(pieces), *draws)]
+    figures: dict[str, Any] = {"auc": _with_interval([a / b if b else None for a, b in both])}
     if paired:
         right = np.zeros(pieces)
         asked = np.zeros(pieces)
@@ -192,15 +196,19 @@ def _figures(trials: Iterator[_Trial], pieces: int, paired: bool) -> dict[str, A
             model, human = trial.scores[0::2], trial.scores[1::2]
             np.add.at(right, trial.labels.piece[0::2], _beats(model, human))
             np.add.at(asked, trial.labels.piece[0::2], 1.0)
-        shares = [float(w @ right) / float(w @ asked) for w in draws]
         figures["told_apart_side_by_side"] = _with_interval(
-            float(right.sum() / asked.sum()), shares
+            [float(w @ right) / float(w @ asked) for w in (np.ones(pieces), *draws)]
         )
     return figures
 
 
-def _with_interval(value: float, resampled: Sequence[float]) -> Mapping[str, float]:
-    low, high = value + WIDENED * (np.quantile(resampled, [0.025, 0.975]) - value)
+def _with_interval(drawn: Sequence[float | None]) -> dict[str, float | None]:
+    """Return the first value, and the interval of the others where they are known."""
+    value, *resampled = drawn
+    known = [x for x in resampled if x is not None]
+    if value is None or not known:
+        return {"value": value, "low": None, "high": None}
+    low, high = value + WIDENED * (np.quantile(known, [0.025, 0.975]) - value)
     return {"value": value, "low": max(float(low), 0.0), "high": min(float(high), 1.0)}
 
 
