@@ -70,7 +70,7 @@ def test_all_arms_have_the_same_parameters_tokens_and_data(size: str):
         tokens_of_a_step = run.batch * run.arm.architecture.latents
         assert tokens_of_a_step == SIZES[size].tokens_per_step, run.arm.name
         assert run.batch % run.micro_batch == 0
-    assert len(runs) == 24
+    assert len(runs) == 32
 
 
 def test_at_base_size_the_numbers_are_those_of_the_paper():
@@ -110,7 +110,7 @@ def test_the_plain_decoder_costs_about_what_the_model_costs(size: str):
 def test_an_arm_that_experiments_share_is_run_once_and_first_seeds_come_first():
     runs = planned_runs(campaign(), (), 2)
 
-    assert len({run.name for run in runs}) == len(runs) == 48
+    assert len({run.name for run in runs}) == len(runs) == 64
     assert [run.seed for run in runs] == [0] * 24 + [1] * 24
     assert [run.arm.name for run in planned_runs(campaign(), ("segmentation",), 1)] == [
         "Effective Segmentation, end clipped",
