@@ -47,7 +47,7 @@ class Parameters:
     """A value for every parameter."""
 
     temperature: float = _parameter(
-        0.95,
+        1.0,
         "",
         "how daring the choice of notes is; 1 is the model itself",
         applies=Applies.NEXT_TOKEN,
@@ -55,7 +55,7 @@ class Parameters:
         maximum=2.0,
     )
     top_p: float = _parameter(
-        0.98,
+        0.99,
         "",
         "only the likeliest tokens up to this share of probability",
         applies=Applies.NEXT_TOKEN,
@@ -63,7 +63,7 @@ class Parameters:
         maximum=1.0,
     )
     min_p: float = _parameter(
-        0.01,
+        0.005,
         "",
         "only tokens at least this likely, relative to the likeliest",
         applies=Applies.NEXT_TOKEN,

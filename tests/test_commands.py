@@ -214,7 +214,7 @@ def test_the_schema_describes_every_command_and_every_parameter() -> None:
         "maximum": 2.0,
         "choices": [],
         "null_allowed": False,
-        "default": 0.95,
+        "default": 1.0,
         "applies": "next_token",
         "description": "how daring the choice of notes is; 1 is the model itself",
     }
