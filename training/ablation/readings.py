@@ -12,9 +12,9 @@ READINGS: dict[tuple[str, str], str] = {
     ("proxy", "segmentation"): (
         "One seed. Random starts are worse in openings (+0.05) and a little better far in, as the "
         "coverage of positions in docs/model.md leads one to expect. Clipped and unclipped ends "
-        "choose the same kind of crop but for one in twenty-five, and yet differ by 0.06: that is "
-        "what the luck of one seed is worth here. (Rounding is worth less: the reference run twice, "
-        "with attention computed in two ways, differed by 0.002.) More seeds decide, or nothing "
-        "does."
+        "choose the same kind of crop but for one in twenty-five, and yet differ by 0.06: that "
+        "is what the luck of one seed is worth here. (Rounding is worth less: the reference run "
+        "twice, with attention computed in two ways, differed by 0.002.) More seeds decide, or "
+        "nothing does."
     ),
 }
