@@ -20,14 +20,14 @@ FRESH: dict[str, Any] = {
 """Defaults of a run that begins with random weights."""
 TUNED: dict[str, Any] = {
     "run": Path("runs/tuned"),
-    "rate": 0.05,
+    "rate": 0.03,
     "decay_share": 0.8,
     "validate_every": 50,
     "context": [2048],
-    "rehearsal": 0.3,
+    "rehearsal": 0.5,
 }
 """Defaults of a run that begins with a trained model."""
-TUNING_STEPS = 150
+TUNING_STEPS = 100
 
 
 def parse(arguments: list[str] | None = None, description: str | None = None) -> TrainingOptions:
