@@ -111,7 +111,7 @@ def test_an_arm_that_experiments_share_is_run_once_and_first_seeds_come_first():
     runs = planned_runs(campaign(), (), 2)
 
     assert len({run.name for run in runs}) == len(runs) == 64
-    assert [run.seed for run in runs] == [0] * 24 + [1] * 24
+    assert [run.seed for run in runs] == [0] * 32 + [1] * 32
     assert [run.arm.name for run in planned_runs(campaign(), ("segmentation",), 1)] == [
         "Effective Segmentation, end clipped",
         "end not clipped",

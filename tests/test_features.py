@@ -381,3 +381,8 @@ def test_random_notes_fill_the_same_time_with_as_many(real: Notes) -> None:
     assert spoilt.duration_s == notes.duration_s
     assert spoilt.onset_s.max() <= notes.duration_s
     assert FEATURES["pitch_count"](spoilt)[0] > FEATURES["pitch_count"](notes)[0]
+
+
+def test_music_of_no_duration_has_no_notes_per_second() -> None:
+    assert FEATURES["notes_per_second"](make_notes([(0.0, 2e-309, 60, 64)])) == [0.0]
+    assert FEATURES["notes_per_second"](make_notes([(0.0, 0.5, 60, 64)])) == [2.0]

@@ -31,6 +31,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from perceivers.vocabulary import STEPS_PER_SECOND
 from training.evaluation.notes import Floats, Ints, Notes, TooFewNotes
 
 Feature = Callable[[Notes], Floats]
@@ -87,9 +88,13 @@ def pitch_range(notes: Notes) -> Floats:
 
 
 def notes_per_second(notes: Notes) -> Floats:
-    """Return notes per second of duration, silence included, shape (1,); 0 without duration."""
+    """Return notes per second of duration, silence included, shape (1,).
+
+    0 for what is shorter than a step of the grid and so has no duration to speak of.
+    """
     _require_notes(notes)
-    return np.array([len(notes) / notes.duration_s if notes.duration_s > 0 else 0.0])
+    long_enough = notes.duration_s * STEPS_PER_SECOND >= 1.0
+    return np.array([len(notes) / notes.duration_s if long_enough else 0.0])
 
 
 def onset_interval_mean(notes: Notes) -> Floats:
