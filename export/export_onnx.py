@@ -119,11 +119,7 @@ def _write_files(folder: Path, model: PerceiverS) -> dict[str, ModelFile]:
 
 def _write_weights(folder: Path, checkpoint: Checkpoint) -> ModelFile:
     """Write the weights in half precision; whoever has the model can then tune it."""
-    halves = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in checkpoint.weights.items()
-    }
-    save_checkpoint(folder / WEIGHTS_FILE, replace(checkpoint, weights=halves, resume={}))
+    save_checkpoint(folder / WEIGHTS_FILE, replace(checkpoint.in_half_precision(), resume={}))
     return describe_file(folder / WEIGHTS_FILE)
 
 

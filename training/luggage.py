@@ -94,10 +94,9 @@ def _copied(run: Path, folder: Path) -> Path:
 
 def _halved(path: Path, scratch: Path) -> Path:
     """Write a checkpoint with two bytes a number; a run goes on from it nearly, not exactly."""
-    checkpoint = load_checkpoint(path, FLAVOURS)
-    weights = {name: value.half() for name, value in checkpoint.weights.items()}
-    resume = _narrowed(checkpoint.resume)
-    save_checkpoint(scratch / path.name, replace(checkpoint, weights=weights, resume=resume))
+    checkpoint = load_checkpoint(path, FLAVOURS).in_half_precision()
+    narrowed = replace(checkpoint, resume=_narrowed(checkpoint.resume))
+    save_checkpoint(scratch / path.name, narrowed)
     return scratch / path.name
 
 
