@@ -145,6 +145,34 @@ def test_data_sets_can_be_chosen_and_an_empty_choice_is_refused(
     assert f"error: {split_midi}: no piece in split 'validation' of data sets set7" in told
 
 
+def test_what_is_not_asked_for_is_not_read(split_midi: Path, tmp_path: Path):
+    (split_midi / "0.mid").write_text("no music")  # of the training split
+    out = tmp_path / "f.json"
+    checkpoint = make_checkpoint(tmp_path / "best.pt")
+    command = ["--model", str(checkpoint), "--midi", str(split_midi), "--json", str(out)]
+
+    skipped = []
+    for split in ("validation", "all"):
+        assert main([*command, "--split", split]) == 0
+        figures = json.loads(out.read_text())
+        assert figures["pieces"] == 2
+        skipped.append([skip["path"] for skip in figures["skipped"]])
+
+    assert skipped == [[], ["0.mid"]]
+
+
+def test_training_pieces_do_not_stand_in_for_a_split_that_the_manifest_lacks(
+    split_midi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (split_midi / "MANIFEST.csv").write_text("path,split\n0.mid,train\n1.mid,train\n")
+    checkpoint = make_checkpoint(tmp_path / "best.pt")
+
+    code = main(["--model", str(checkpoint), "--midi", str(split_midi)])
+
+    assert code == 2
+    assert "no piece in split 'validation'; --split all takes all" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

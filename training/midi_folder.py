@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,21 @@ def find_files(root: Path) -> list[MidiFile]:
     if not files:
         raise PerformerError(f"{root}: no MIDI files (*.mid, *.midi) in this folder or below it")
     return files
+
+
+def of_split(
+    files: Iterable[MidiFile], split: str | None, datasets: Collection[str] = ()
+) -> list[MidiFile]:
+    """Return the files that are or may be in a split, and are of these data sets.
+
+    None is every split, no data sets are all. A file whose split the notes decide may be in any.
+    """
+    return [
+        file
+        for file in files
+        if split is None or file.split in ("", split)
+        if not datasets or file.dataset in datasets
+    ]
 
 
 def _files_of_manifest(manifest: Path) -> list[MidiFile]:

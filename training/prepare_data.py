@@ -15,7 +15,7 @@ import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.vocabulary import Flavour
-from training.midi_folder import SPLITS, find_files
+from training.midi_folder import SPLITS, MidiFile, find_files
 from training.shards import Report, Shard, Skipped
 from training.token_store import Piece, flavour_in, write_index
 
@@ -40,8 +40,9 @@ def prepare(
     workers: int = 0,
     quiet: bool = False,
     flavour: Flavour = Flavour.EVENTS,
+    files: Sequence[MidiFile] | None = None,
 ) -> Report:
-    """Encode every MIDI file under `root` into shards in `out`.
+    """Encode the MIDI files under `root`, or these `files` of it alone, into shards in `out`.
 
     A shard that is already there, made from the same files, vocabulary and flavour, is kept.
     Raises ModelMismatch when `out` holds token files of another flavour.
@@ -52,7 +53,7 @@ def prepare(
             f"{out}: holds token files of flavour '{there}', not '{flavour}'; give another --out, "
             "or remove that folder"
         )
-    files = find_files(root)
+    files = find_files(root) if files is None else files
     out.mkdir(parents=True, exist_ok=True)
     shards = [
         Shard(root, out, number, tuple(files[start : start + FILES_PER_SHARD]), flavour)

@@ -38,7 +38,7 @@ from training.evaluation.continuation_folder import (
     read_index,
 )
 from training.evaluation.cuts import Cut, CutRules, answer_after, choose_cuts, quantised
-from training.midi_folder import MANIFEST, SPLITS, MidiFile, find_files
+from training.midi_folder import MANIFEST, SPLITS, MidiFile, find_files, of_split
 from training.token_store import write_atomically
 
 __all__ = ["INDEX", "Continuation", "Item", "load_continuations", "read_index"]
@@ -128,8 +128,8 @@ def _prepare(request: Request, folder: Path, asked: dict[str, Any], quiet: bool)
 
 
 def _files(request: Request) -> list[MidiFile]:
-    files = [file for file in find_files(request.midi) if file.split in ("", request.split)]
-    chosen = [file for file in files if not request.datasets or file.dataset in request.datasets]
+    files = of_split(find_files(request.midi), request.split)
+    chosen = of_split(files, request.split, request.datasets)
     if not chosen:
         known = ", ".join(sorted({file.dataset for file in files})) or "none"
         raise PerformerError(

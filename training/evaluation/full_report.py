@@ -18,7 +18,7 @@ from training.evaluation.report_request import COPYING, LIKELIHOOD, SOUND, Repor
 from training.evaluation.scorers import BEST
 from training.evaluation.sound import NoSynthesizer, Synthesizer, find_synthesizer
 from training.evaluation.stages import JsonValues, KeptStages
-from training.midi_folder import MANIFEST, find_files
+from training.midi_folder import MANIFEST, find_files, of_split
 from training.prepare_data import prepare
 
 __all__ = ["PAGE_FILE", "make_report"]
@@ -116,10 +116,11 @@ def _training_tokens(request: ReportRequest) -> Path | None:
         return request.training_tokens
     if not (request.midi / MANIFEST).exists():
         return None
-    if not any(file.split == "train" for file in find_files(request.midi)):
+    files = of_split(find_files(request.midi), "train")
+    if not files:
         return None
     folder = request.folder / "tokens"
-    prepare(request.midi, folder)
+    prepare(request.midi, folder, files=files)
     return folder
 
 

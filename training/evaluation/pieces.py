@@ -14,7 +14,7 @@ from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.sustain import encode_sounding
 from training.evaluation.figures import Ids
-from training.midi_folder import MANIFEST, SPLITS
+from training.midi_folder import MANIFEST, SPLITS, find_files, of_split
 from training.prepare_data import prepare
 from training.shards import Skipped
 from training.token_store import TokenStore
@@ -63,13 +63,16 @@ class Choice:
 
 
 def select_midi(root: Path, choice: Choice) -> Selection:
-    """Encode a folder of MIDI files and choose from it.
+    """Encode those of a folder's MIDI files that may be scored, and choose from them.
 
     Raises PerformerError when it holds no music, or nothing is left to score.
     """
     split = choice.split or (DEFAULT_SPLIT if (root / MANIFEST).exists() else ALL)
+    files = of_split(find_files(root), None if split == ALL else split, choice.datasets)
+    if not files:
+        raise _nothing_left(root, split, choice)
     with tempfile.TemporaryDirectory() as scratch:
-        report = prepare(root, Path(scratch), flavour=choice.flavour)
+        report = prepare(root, Path(scratch), flavour=choice.flavour, files=files)
         found = _found(Path(scratch), split, choice)
     return Selection(split, _chosen(root, found, split, choice), report.skipped)
 
@@ -102,10 +105,14 @@ def _found(tokens: Path, split: str, choice: Choice) -> list[HeldOut]:
 
 def _chosen(place: Path, found: list[HeldOut], split: str, choice: Choice) -> list[HeldOut]:
     if not found:
-        names = ", ".join(choice.datasets)
-        of = f" of data sets {names}" if names else ""
-        raise PerformerError(f"{place}: no piece in split '{split}'{of}; --split {ALL} takes all")
+        raise _nothing_left(place, split, choice)
     return limited(found, choice.limit_tokens)
+
+
+def _nothing_left(place: Path, split: str, choice: Choice) -> PerformerError:
+    names = ", ".join(choice.datasets)
+    of = f" of data sets {names}" if names else ""
+    return PerformerError(f"{place}: no piece in split '{split}'{of}; --split {ALL} takes all")
 
 
 def tagged(tokens: Ids, source: v.Source | None) -> Ids:
