@@ -7,6 +7,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the stage, which has no arrays, need not load numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 STEPS_PER_SECOND = 100  # the time grid: 10 ms
 MAX_SHIFT_STEPS = 100  # the longest single time-shift: 1 s
@@ -119,6 +124,12 @@ def kind_of(token: int) -> Kind:
     return _KIND_OF_TOKEN[token]
 
 
+def is_kind(tokens: "NDArray[np.integer]", kind: Kind) -> "NDArray[np.bool_]":
+    """Tell which of some tokens, an array of any shape, are of a kind."""
+    found = RANGES[kind]
+    return (tokens >= found.start) & (tokens < found.stop)
+
+
 def tag_of(source: Source) -> int:
     """Return the tag token of a kind of source."""
     return RANGES[Kind.TAG].start + list(Source).index(source)
@@ -129,6 +140,11 @@ def shift_token(steps: int) -> int:
     if not 1 <= steps <= MAX_SHIFT_STEPS:
         raise ValueError(f"a time-shift has 1..{MAX_SHIFT_STEPS} steps, not {steps}")
     return TIME_SHIFT + steps - 1
+
+
+def steps_passed(tokens: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    """Return how much time each of some tokens lets pass, in steps; only time-shifts do."""
+    return (tokens - TIME_SHIFT + 1) * is_kind(tokens, Kind.TIME_SHIFT)
 
 
 def velocity_bin(velocity: int) -> int:

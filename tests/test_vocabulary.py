@@ -2,6 +2,7 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from perceivers import vocabulary as v
@@ -30,6 +31,20 @@ def test_kind_of_says_the_kind_of_the_first_and_the_last_token_of_a_range(kind: 
 
     assert v.kind_of(tokens.start) is kind
     assert v.kind_of(tokens.stop - 1) is kind
+
+
+@pytest.mark.parametrize("kind", list(v.Kind))
+def test_is_kind_says_of_every_token_what_kind_of_says(kind: v.Kind):
+    for numbers in (np.arange(v.VOCABULARY_SIZE), np.arange(v.VOCABULARY_SIZE, dtype=np.uint16)):
+        assert v.is_kind(numbers, kind).tolist() == [v.kind_of(t) is kind for t in numbers.tolist()]
+
+
+def test_only_time_shifts_let_time_pass():
+    passed = v.steps_passed(np.arange(v.VOCABULARY_SIZE))
+
+    assert passed[v.shift_token(1)] == 1
+    assert passed[v.shift_token(v.MAX_SHIFT_STEPS)] == v.MAX_SHIFT_STEPS
+    assert np.count_nonzero(passed) == v.MAX_SHIFT_STEPS
 
 
 @pytest.mark.parametrize("token", [-1, v.VOCABULARY_SIZE, 10_000])

@@ -19,7 +19,7 @@ Ids = npt.NDArray[np.int64]
 
 def transpose(tokens: Ids, semitones: int) -> Ids:
     """Transpose by as much of `semitones` as keeps every note on the keyboard."""
-    is_note = (tokens >= v.NOTE_ON) & (tokens < v.NOTE_OFF + v.PITCHES)
+    is_note = _are_notes(tokens)
     pitches = (tokens[is_note] - v.NOTE_ON) % v.PITCHES
     if pitches.size == 0:
         return tokens
@@ -33,7 +33,7 @@ def transpose(tokens: Ids, semitones: int) -> Ids:
 
 def shift_velocities(tokens: Ids, bins: int) -> Ids:
     """Play louder or softer by as many of `bins` as keep every velocity within its range."""
-    is_velocity = (tokens >= v.VELOCITY) & (tokens < v.VELOCITY + v.VELOCITY_BINS)
+    is_velocity = v.is_kind(tokens, v.Kind.VELOCITY)
     found = tokens[is_velocity] - v.VELOCITY
     if found.size == 0:
         return tokens
@@ -49,8 +49,8 @@ def stretch(tokens: Ids, factor: float) -> Ids:
     Each time is rounded to the grid by itself, as the encoder does, so that nothing drifts. Events
     that come to fall on one crowded step pass on to the next one, as in the encoder.
     """
-    is_shift = (tokens >= v.TIME_SHIFT) & (tokens < v.TIME_SHIFT + v.MAX_SHIFT_STEPS)
-    steps = np.cumsum(np.where(is_shift, tokens - v.TIME_SHIFT + 1, 0))
+    is_shift = v.is_kind(tokens, v.Kind.TIME_SHIFT)
+    steps = np.cumsum(v.steps_passed(tokens))
     stretched = np.floor(steps * factor + 0.5).astype(np.int64)
     times = _uncrowded(tokens[~is_shift], stretched[~is_shift])
     end = max(int(stretched[-1]), int(times[-1]) if times.size else 0) if len(tokens) else 0
@@ -82,9 +82,13 @@ def _uncrowded(body: Ids, times: Ids) -> Ids:
 
 def _are_events(tokens: Ids) -> npt.NDArray[np.bool_]:
     """Tell which tokens strike or release a key or move the pedal."""
-    is_note = (tokens >= v.NOTE_ON) & (tokens < v.NOTE_OFF + v.PITCHES)
-    moves_pedal: npt.NDArray[np.bool_] = (tokens == v.PEDAL_DOWN) | (tokens == v.PEDAL_UP)
-    return is_note | moves_pedal
+    moves_pedal = v.is_kind(tokens, v.Kind.PEDAL_DOWN) | v.is_kind(tokens, v.Kind.PEDAL_UP)
+    return _are_notes(tokens) | moves_pedal
+
+
+def _are_notes(tokens: Ids) -> npt.NDArray[np.bool_]:
+    """Tell which tokens strike or release a key."""
+    return v.is_kind(tokens, v.Kind.NOTE_ON) | v.is_kind(tokens, v.Kind.NOTE_OFF)
 
 
 def _timed(body: Ids, times: Ids, end: int) -> Ids:

@@ -14,7 +14,7 @@ from perceivers.encoder import encode
 from perceivers.errors import MidiFileError
 from perceivers.events import PEDAL_UP_BELOW, NoteOn, TimedEvent
 from perceivers.midi_files import read_performance
-from perceivers.vocabulary import NOTE_ON, PITCHES, Flavour, Source, fingerprint
+from perceivers.vocabulary import Flavour, Kind, Source, fingerprint, is_kind
 from training.midi_folder import MidiFile
 from training.token_store import Piece, Tokens, write_atomically
 
@@ -104,7 +104,7 @@ def _encode_files(shard: Shard) -> tuple[Report, Tokens]:
             skipped.append(Skipped(_printable(file.path), str(error).removeprefix(f"{path}: ")))
             continue
         tokens = _encode(events, file.source, shard.flavour)
-        notes = int(((tokens >= NOTE_ON) & (tokens < NOTE_ON + PITCHES)).sum())
+        notes = int(is_kind(tokens, Kind.NOTE_ON).sum())
         split = file.split or _opening_key(events)
         seconds = events[-1].time_s - events[0].time_s
         pieces.append(

@@ -187,11 +187,9 @@ def index_of_store(
 def pitches_of_tokens(tokens: Tokens) -> Ints:
     """Return the pitches of a piece in playing order, from its tokens."""
     numbers = tokens.astype(np.int64)
-    shifts, struck = v.RANGES[v.Kind.TIME_SHIFT], v.RANGES[v.Kind.NOTE_ON]
-    is_shift = (numbers >= shifts.start) & (numbers < shifts.stop)
-    steps = np.cumsum(np.where(is_shift, numbers - shifts.start + 1, 0))
-    is_note = (numbers >= struck.start) & (numbers < struck.stop)
-    return in_playing_order(steps[is_note], numbers[is_note] - struck.start)
+    steps = np.cumsum(v.steps_passed(numbers))
+    is_note = v.is_kind(numbers, v.Kind.NOTE_ON)
+    return in_playing_order(steps[is_note], numbers[is_note] - v.NOTE_ON)
 
 
 def pitches_of_notes(notes: Notes) -> Ints:

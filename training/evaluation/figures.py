@@ -59,13 +59,12 @@ def checked(nats: Floats) -> Floats:
 
 def notes_in(tokens: Ids) -> int:
     """Count the notes."""
-    return int(_is_kind(tokens, v.Kind.NOTE_ON).sum())
+    return int(v.is_kind(tokens, v.Kind.NOTE_ON).sum())
 
 
 def seconds_in(tokens: Ids) -> float:
     """Sum the time-shifts."""
-    shifts = tokens[_is_kind(tokens, v.Kind.TIME_SHIFT)]
-    return float((shifts - v.TIME_SHIFT + 1).sum()) / v.STEPS_PER_SECOND
+    return float(v.steps_passed(tokens).sum()) / v.STEPS_PER_SECOND
 
 
 def summary(scores: Sequence[Scores]) -> dict[str, Any]:
@@ -157,7 +156,7 @@ def by_kind(scores: Sequence[Scores]) -> dict[str, dict[str, float | int | None]
     all_tokens = sum(len(found.scored_targets) for found in scores)
     result: dict[str, dict[str, float | int | None]] = {}
     for kind in v.Kind:
-        chosen = [found.is_scored & _is_kind(found.targets, kind) for found in scores]
+        chosen = [found.is_scored & v.is_kind(found.targets, kind) for found in scores]
         tokens = np.array([int(mask.sum()) for mask in chosen])
         if not tokens.sum():
             continue
@@ -172,8 +171,3 @@ def by_kind(scores: Sequence[Scores]) -> dict[str, dict[str, float | int | None]
             "share_of_nats": float(nats.sum() / all_nats),
         }
     return result
-
-
-def _is_kind(tokens: Ids, kind: v.Kind) -> npt.NDArray[np.bool_]:
-    found = v.RANGES[kind]
-    return (tokens >= found.start) & (tokens < found.stop)
