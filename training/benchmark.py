@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -31,17 +31,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from perceivers.architecture import Architecture
 from perceivers.atomic import atomic_path
 from perceivers.model import PerceiverS
 from training.ablation.compute import crop_flop
 from training.optimizers import Optimizers
+from training.plain_encoder import PlainEncoder
 from training.presets import PRESETS
 from training.segmentation import Crop
 
 CONTEXTS = (2048, 8192, 32_768)
 PEAK_SIZE = 2048  # rows and columns of the product that the peak is measured with
-PLAIN = "encoder"  # the contestant: nn.TransformerEncoder
+OURS, PLAIN = "PerceiverS", "encoder"  # the second is nn.TransformerEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +61,16 @@ class Row:
     """Parameters times tokens per second, over those of the contestant beside it."""
 
 
-class PlainEncoder(nn.Module):
-    """A decoder-only model of nn.TransformerEncoder: what a reader would write first."""
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A model to time, and what it reads in a step: tokens of the latents, and others before."""
 
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        dim = architecture.dim
-        layer = nn.TransformerEncoderLayer(
-            dim,
-            architecture.heads,
-            architecture.feedforward,
-            dropout=0.0,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-            bias=False,
-        )
-        blocks = len(architecture.scales) + len(architecture.windows)
-        self.embedding = nn.Embedding(architecture.vocabulary_size, dim)
-        self.encoder = nn.TransformerEncoder(layer, blocks, enable_nested_tensor=False)
-        self.head = nn.Linear(dim, architecture.vocabulary_size, bias=False)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """Map tokens (B, N) to logits (B, N, V)."""
-        mask = nn.Transformer.generate_square_subsequent_mask(latents.shape[1], latents.device)
-        logits: Tensor = self.head(self.encoder(self.embedding(latents), mask, is_causal=True))
-        return logits
+    name: str
+    model: nn.Module
+    inputs: tuple[Tensor, ...]
+    context: int
+    flop_per_token: float | None
+    """By formula, of a training step; None where not counted."""
 
 
 def step_of(model: nn.Module, inputs: tuple[Tensor, ...], precision: str) -> Callable[[], None]:
@@ -129,45 +113,60 @@ def measure(options: argparse.Namespace) -> list[Row]:
     """Measure one preset at one context, and the contestant where it is asked for."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    base = PRESETS[options.presets[0]]
-    context, batch = min(options.contexts[0], base.context), options.batch
-    latents = torch.randint(base.vocabulary_size, (batch, base.latents), device=device)
-    prefix = torch.randint(base.vocabulary_size, (batch, context - base.latents), device=device)
     peak = peak_flop_per_s(device, options.precision, options.threads)
-    models: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
-        "PerceiverS": (PerceiverS(base).to(device), (latents, prefix))
-    }
-    if options.against_encoder:
-        models[PLAIN] = (PlainEncoder(base).to(device), (latents,))
-    steps = {name: step_of(*pair, options.precision) for name, pair in models.items()}
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(1 + options.repeats):
-        for name, step in steps.items():
-            times[name].append(seconds_of(step, device, options.threads))
-    speeds = {name: batch * base.latents / median(of_model[1:]) for name, of_model in times.items()}
-    sizes = {
-        name: sum(p.numel() for p in model.parameters()) for name, (model, _) in models.items()
-    }
-    crop = Crop(0, context - base.latents, context)
-    per_token = crop_flop(base, crop) / base.latents
-    relative = None
-    if options.against_encoder:
-        ours, plain = (speeds[name] * sizes[name] for name in ("PerceiverS", PLAIN))
-        relative = ours / plain
-    return [
+    contestants = _contestants(options, device)
+    speeds = _tokens_per_s(contestants, options, device)
+    rows = [
         Row(
             options.presets[0],
-            name,
-            sizes[name],
-            context if name != PLAIN else base.latents,
-            batch,
-            speeds[name],
-            per_token * speeds[name] / peak if name != PLAIN else None,
+            contestant.name,
+            sum(parameter.numel() for parameter in contestant.model.parameters()),
+            contestant.context,
+            options.batch,
+            speed,
+            contestant.flop_per_token and contestant.flop_per_token * speed / peak,
             _peak_memory_gb(device),
-            relative if name != PLAIN else None,
         )
-        for name in models
+        for contestant, speed in zip(contestants, speeds, strict=True)
     ]
+    return _compared(rows)
+
+
+def _contestants(options: argparse.Namespace, device: torch.device) -> list[Contestant]:
+    """Return our model at its context, and the other one where it is asked for."""
+    base = PRESETS[options.presets[0]]
+    context = min(options.contexts[0], base.context)
+    before = context - base.latents
+    latents = torch.randint(base.vocabulary_size, (options.batch, base.latents), device=device)
+    prefix = torch.randint(base.vocabulary_size, (options.batch, before), device=device)
+    flop_per_token = crop_flop(base, Crop(0, before, context)) / base.latents
+    model = PerceiverS(base).to(device)
+    found = [Contestant(OURS, model, (latents, prefix), context, flop_per_token)]
+    if options.against_encoder:
+        plain = PlainEncoder(base).to(device)
+        found.append(Contestant(PLAIN, plain, (latents,), base.latents, None))
+    return found
+
+
+def _tokens_per_s(
+    contestants: list[Contestant], options: argparse.Namespace, device: torch.device
+) -> list[float]:
+    """Time the steps of all contestants in turn; the first of each only warms up."""
+    steps = [step_of(each.model, each.inputs, options.precision) for each in contestants]
+    rounds = [
+        [seconds_of(step, device, options.threads) for step in steps]
+        for _ in range(1 + options.repeats)
+    ]
+    of_each = zip(contestants, zip(*rounds[1:], strict=True), strict=True)
+    return [each.inputs[0].numel() / median(times) for each, times in of_each]
+
+
+def _compared(rows: list[Row]) -> list[Row]:
+    """Set the first row beside the second, if there is one."""
+    if len(rows) == 1:
+        return rows
+    ours, other = (row.parameters * row.tokens_per_s for row in rows)
+    return [replace(rows[0], relative=ours / other), rows[1]]
 
 
 def _peak_memory_gb(device: torch.device) -> float:
