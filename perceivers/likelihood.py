@@ -6,6 +6,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+def plain_nats(logits: NDArray[np.floating], tokens: NDArray[np.integer]) -> Floats:
+    """Return the costs -log p (T,) in nats of tokens (T,) under logits (T, V)."""
+    return -_log_probabilities(logits)[np.arange(len(tokens)), tokens]
+
+
 def token_nats(
     logits: NDArray[np.floating], tokens: NDArray[np.integer], allowed: NDArray[np.bool_]
 ) -> Floats:
@@ -15,12 +20,14 @@ def token_nats(
     -log(the probability of all allowed tokens): what is left is the cost under the grammar. A
     token that came although it is forbidden wastes nothing, so that it is never dearer for it.
     """
+    log_p = _log_probabilities(logits)
+    came = np.arange(len(tokens)), tokens
+    within = np.where(allowed, np.exp(log_p), 0.0).sum(axis=-1)
+    wasted = np.where(allowed[came], -np.log(np.maximum(within, 1e-300)), 0.0)
+    return np.stack((-log_p[came], np.maximum(wasted, 0.0)))
+
+
+def _log_probabilities(logits: NDArray[np.floating]) -> Floats:
     wide = logits.astype(np.float64)
     wide -= wide.max(axis=-1, keepdims=True)
-    weights = np.exp(wide)
-    everything = np.log(weights.sum(axis=-1))
-    came = np.arange(len(tokens)), tokens
-    nats = everything - wide[came]
-    within = np.where(allowed, weights, 0.0).sum(axis=-1)
-    wasted = np.where(allowed[came], everything - np.log(np.maximum(within, 1e-300)), 0.0)
-    return np.stack((nats, np.maximum(wasted, 0.0)))
+    return np.asarray(wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True)))

@@ -1,4 +1,4 @@
-"""What a reader would write first: a decoder made of nn.TransformerEncoder, to time ours against."""
+"""What a reader would write first, to time ours against: a decoder of nn.TransformerEncoder."""
 
 from torch import Tensor, nn
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from perceivers.model import PerceiverS
 from training.evaluation.blocks import BlockSampling
 from training.evaluation.figures import BUCKETS, Ids
-from training.evaluation.likelihood import piece_scores
+from training.evaluation.likelihood import piece_nats
 
 SPAN_IN_LATENTS = 4
 BUCKET_NAMES = tuple(f"{low:,}+" if high is None else f"{low:,}–{high:,}" for low, high in BUCKETS)
@@ -88,7 +88,7 @@ def score_pieces(
         tqdm(pieces, unit="piece", desc="scoring", mininterval=1, leave=False, disable=None)
     ):
         sampling = plan.sampling(number, latents)
-        nats, _ = np.concatenate(list(piece_scores(model, piece, device, sampling)), axis=1)
+        nats = piece_nats(model, piece, device, sampling)
         parts = [nats[bucket_slice(bucket)] for bucket in range(len(BUCKETS))]
         scores.append(
             PieceScore(

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from perceivers.checkpoint import load_checkpoint
 from perceivers.errors import PerformerError
 from perceivers.grammar import GrammarWalk
-from perceivers.likelihood import token_nats
+from perceivers.likelihood import plain_nats, token_nats
 from perceivers.model import PerceiverS
 from perceivers.vocabulary import VOCABULARY_SIZE, Flavour, predictable_tokens
 from training.batches import collate, sample_of
@@ -24,10 +24,11 @@ from training.evaluation.blocks import BlockSampling, block_ends
 from training.evaluation.figures import Floats, Ids, Scores, checked, summary
 from training.segmentation import crop_ending_at
 
-__all__ = ["Scores", "piece_scores", "score", "summary"]
+__all__ = ["Scores", "piece_nats", "piece_scores", "score", "summary"]
+
+Logits = npt.NDArray[np.float32]
 
 
-@torch.no_grad()
 def piece_scores(
     model: PerceiverS,
     tokens: Ids,
@@ -40,20 +41,48 @@ def piece_scores(
     NaN in a block that is left out.
     """
     allowed = _allowed_in(tokens, flavour)
+    for places, logits in _predictions(model, tokens, device, sampling):
+        if logits is None:
+            yield np.full((2, places.stop - places.start), np.nan)
+        else:
+            yield checked(token_nats(logits, tokens[places], allowed(places)))
+
+
+def piece_nats(
+    model: PerceiverS, tokens: Ids, device: torch.device, sampling: BlockSampling
+) -> Floats:
+    """Return the costs alone (T - 1,) of the tokens of a piece (T,) but the first, in nats.
+
+    NaN in a block that is left out.
+    """
+    nats = np.full(len(tokens) - 1, np.nan)
+    for places, logits in _predictions(model, tokens, device, sampling):
+        if logits is not None:
+            nats[places.start - 1 : places.stop - 1] = checked(plain_nats(logits, tokens[places]))
+    return nats
+
+
+@torch.no_grad()
+def _predictions(
+    model: PerceiverS, tokens: Ids, device: torch.device, sampling: BlockSampling
+) -> Iterator[tuple[slice, Logits | None]]:
+    """Yield the places that each block scores, in order, and the logits (T, V) that predict them.
+
+    None in a block that is left out.
+    """
     latents, context = model.architecture.latents, model.architecture.context
     scored = 0
     for number, end in enumerate(block_ends(len(tokens), latents)):
+        places = slice(scored + 1, end + 1)
+        scored = end
         if not sampling.takes(number):
-            yield np.full((2, end - scored), np.nan)
-            scored = end
+            yield places, None
             continue
         batch = collate([sample_of(tokens, crop_ending_at(end, context, latents))], latents)
         logits = model(*(part.to(device) for part in (batch.latents, batch.prefix)))
         known = batch.loss_tokens
-        predicted = logits[0, known - (end - scored) : known].float().cpu().numpy()
-        places = slice(scored + 1, end + 1)
-        yield checked(token_nats(predicted, tokens[places], allowed(places)))
-        scored = end
+        asked = places.stop - places.start
+        yield places, logits[0, known - asked : known].float().cpu().numpy()
 
 
 def _allowed_in(tokens: Ids, flavour: Flavour) -> Callable[[slice], npt.NDArray[np.bool_]]:
