@@ -8,7 +8,8 @@ Floats = NDArray[np.float64]
 
 def plain_nats(logits: NDArray[np.floating], tokens: NDArray[np.integer]) -> Floats:
     """Return the costs -log p (T,) in nats of tokens (T,) under logits (T, V)."""
-    return -_log_probabilities(logits)[np.arange(len(tokens)), tokens]
+    nats: Floats = -_log_probabilities(logits)[np.arange(len(tokens)), tokens]
+    return nats
 
 
 def token_nats(
