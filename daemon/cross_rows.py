@@ -9,30 +9,46 @@ from perceivers.architecture import Architecture
 from perceivers.manifest import CacheTensor
 
 Array = NDArray[np.float32]
+Floats = NDArray[np.floating]
 
 
-def rotary_angles(architecture: Architecture, position: int, count: int) -> tuple[Array, Array]:
-    """Return cos and sin (T, D/2) of `count` positions, by way of float64: sessions last days."""
-    exponents = np.arange(0, architecture.head_dim, 2, dtype=np.float64) / architecture.head_dim
-    positions = np.arange(position, position + count, dtype=np.float64)
-    angles = positions[:, None] * architecture.rope_base**-exponents
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+class RotaryAngles:
+    """The angles of an architecture's positions, by way of float64: sessions last days."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        exponents = np.arange(0, architecture.head_dim, 2, dtype=np.float64) / architecture.head_dim
+        self._frequencies = architecture.rope_base**-exponents
+
+    def of(self, position: int, count: int) -> tuple[Array, Array]:
+        """Return the cosines and sines (T, D/2) of `count` positions."""
+        cos, sin = np.empty((2, count, len(self._frequencies)), np.float32)
+        self.write(position, cos, sin)
+        return cos, sin
+
+    def write(self, position: int, cos: Floats, sin: Floats) -> None:
+        """Write the cosines and sines (T, D/2) of T positions from `position` on."""
+        steps = np.arange(position, position + len(cos), dtype=np.float64)
+        angles = np.multiply.outer(steps, self._frequencies)
+        np.cos(angles, out=cos, casting="same_kind")
+        np.sin(angles, out=sin, casting="same_kind")
 
 
 def cross_rows(
     tables: Array,
     places: Sequence[tuple[int, int]],
     tokens: NDArray[np.int64],
-    architecture: Architecture,
-    position: int,
+    heads: int,
+    angles: tuple[Array, Array],
 ) -> Array:
-    """Return what cross-attentions keep of tokens from `position` on: (tensors, H, T, D).
+    """Return what cross-attentions keep of tokens: (tensors, H, T, D).
 
     tables: (scales, 2, V, E). places: scale, and 0 for keys or 1 for values, of each tensor.
+    angles: cosines and sines (T, D/2) of the tokens' positions.
     """
-    cos, sin = rotary_angles(architecture, position, len(tokens))
-    shape = (len(tokens), architecture.heads, architecture.head_dim)
-    rows = [tables[place][tokens].reshape(shape).swapaxes(0, 1) for place in places]
+    cos, sin = angles
+    rows = [
+        tables[place][tokens].reshape(len(tokens), heads, -1).swapaxes(0, 1) for place in places
+    ]
     return np.stack(
         [
             values if part else _rotated(values, cos, sin)

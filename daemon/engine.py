@@ -9,24 +9,22 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import DTypeLike, NDArray
 
-from daemon.cross_rows import cross_rows, rotary_angles, table_places
-from daemon.window_cache import WindowCache
+from daemon.bound_run import BoundRun
+from daemon.cross_rows import RotaryAngles, cross_rows, table_places
+from daemon.runtime import Session, check_version, open_session, share
+from daemon.window_cache import SavedRows, WindowCache
 from perceivers.errors import ModelMismatch, PerformerError
-from perceivers.manifest import EXPORT_AGAIN, CacheTensor, Manifest, length_names, read_manifest
+from perceivers.manifest import EXPORT_AGAIN, CacheTensor, Manifest, read_manifest
 
 Array = NDArray[np.float32]
 
 MOST_TOKENS_PER_RUN = 64  # longer chunks gain nothing and answer later
 FEWEST_PER_CHUNK = 4  # measured: two or three in one run cost more than one by one
 LOOKED_UP_AT_ONCE = 1024
-OLDEST_RUNTIME = (1, 24)  # before it, an attention window counted one key more
-ERRORS_ONLY = 3
 PROVIDERS = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "int8", "fp32", "fp16")  # auto is the first that a folder has
 
@@ -44,14 +42,17 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """Inputs and outputs for runs of one length, bound once."""
+class Snapshot:
+    """A copy of all that later tokens can see."""
 
-    binding: onnxruntime.IOBinding
-    tokens: NDArray[np.int64]
-    cos: NDArray[np.floating]
-    sin: NDArray[np.floating]
-    logits: Array
+    position: int
+    caches: tuple[SavedRows, ...]
+    _engine: int
+
+    @property
+    def bytes(self) -> int:
+        """Size of the copy."""
+        return sum(saved.bytes for saved in self.caches)
 
 
 class Engine:
@@ -60,7 +61,7 @@ class Engine:
     def __init__(
         self,
         manifest: Manifest,
-        session: onnxruntime.InferenceSession,
+        session: Session,
         tables: Array,
         precision: str,
         rewind_tokens: int,
@@ -73,17 +74,22 @@ class Engine:
         self._tables = tables
         self._places = table_places(manifest.caches)
         self._rewind_tokens = rewind_tokens
-        self._float = np.float16 if precision == "fp16" else np.float32
-        self._caches = _group_caches(manifest, rewind_tokens, self._float)
+        self._angles = RotaryAngles(manifest.architecture)
+        float_type = np.float16 if precision == "fp16" else np.float32
+        self._caches = _group_caches(manifest, rewind_tokens, float_type)
         self.most_at_once = min(
             MOST_TOKENS_PER_RUN, *(cache.most_at_once for cache in self._caches)
         )
+        self._deep_tokens = (
+            1 + manifest.architecture.reach
+        )  # read in full at the end of a long feed
+        self._fewest_skipped = max(rewind_tokens, self.most_at_once)
         self._bound = {
-            tensor.name: _share(buffer)
+            tensor.name: share(buffer)
             for cache in self._caches
             for tensor, buffer in zip(cache.tensors, cache.buffers, strict=True)
         }
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, BoundRun] = {}
         self._marks: deque[Mark] = deque()
         self._serials = itertools.count()
         self._deep_from = 0
@@ -106,12 +112,12 @@ class Engine:
         Raises ModelMismatch for a folder that is not whole, PerformerError for a choice that it
         cannot serve.
         """
-        _check_runtime()
+        check_version()
         manifest = read_manifest(folder)
         _check_provider(provider)
         chosen = _choose_precision(folder, manifest, precision)
         path = folder / manifest.graphs[chosen].name
-        session = _open_session(path, threads)
+        session = open_session(path, threads=threads)
         _check_session(path, session, manifest)
         tables = np.load(folder / manifest.tables.name, allow_pickle=False)
         engine = cls(manifest, session, tables, chosen, rewind_tokens)
@@ -140,15 +146,14 @@ class Engine:
         """
         count = len(tokens)
         run = self._runs.get(count) or self._new_run(count)
-        run.tokens[0] = tokens
-        run.cos[:], run.sin[:] = rotary_angles(self.manifest.architecture, self.position, count)
+        run.tokens[:] = tokens
+        self._angles.write(self.position, run.cos, run.sin)
         for cache in self._caches:
             cache.make_room(count)
-        self._session.run_with_iobinding(run.binding)
+        logits = run()
         for cache in self._caches:
             cache.advance(count)
         self.position += count
-        logits: Array = run.logits[0]
         return logits
 
     def mark(self) -> Mark:
@@ -188,6 +193,24 @@ class Engine:
         self._marks.clear()
         self._restart_at(0)
 
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all that later tokens can see, to `restore` as often as wanted."""
+        saved = tuple(cache.save() for cache in self._caches)
+        return Snapshot(self.position, saved, id(self))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Be as at a snapshot of this engine, to the last bit; every mark ends.
+
+        One can rewind to here from then on, and no further. Raises ValueError for the snapshot of
+        another engine.
+        """
+        if snapshot._engine != id(self):  # noqa: SLF001 - its own kind
+            raise ValueError("a snapshot can be restored by the engine that made it, and no other")
+        for cache, saved in zip(self._caches, snapshot.caches, strict=True):
+            cache.restore(saved)
+        self._marks.clear()
+        self.position = self._deep_from = snapshot.position
+
     def _oldest(self) -> int:
         """Return the earliest position that can be rewound to."""
         return max(self._deep_from, *(cache.oldest for cache in self._caches))
@@ -198,7 +221,7 @@ class Engine:
         array = np.asarray(tokens, np.int64)
         if array.ndim != 1 or not len(array):
             raise ValueError("feed wants a sequence of one token or more")
-        if array.min() < 0 or array.max() >= size:
+        if array.view(np.uint64).max() >= size:  # read as unsigned, what is negative is huge
             wrong = array[(array < 0) | (array >= size)][0]
             raise ValueError(f"token must be in range 0..{size - 1}, not {wrong}")
         return array
@@ -210,9 +233,8 @@ class Engine:
         the self-attentions keep depends on at most the sum of (window - 1) tokens before: with
         that many read in full, every row that a later token can see is the exact one.
         """
-        deep = 1 + self.manifest.architecture.reach
-        skipped = len(tokens) - deep
-        if skipped < max(self._rewind_tokens, self.most_at_once):
+        skipped = len(tokens) - self._deep_tokens
+        if skipped < self._fewest_skipped:
             return tokens
         start = self.position + skipped
         for cache in self._caches:
@@ -221,7 +243,7 @@ class Engine:
             else:
                 cache.restart(start)
         self.position = start
-        self._deep_from = start + deep
+        self._deep_from = start + self._deep_tokens
         return tokens[skipped:]
 
     def _append_crosses(self, cache: WindowCache, tokens: NDArray[np.int64]) -> None:
@@ -232,42 +254,19 @@ class Engine:
         places = [self._places[tensor.name] for tensor in cache.tensors]
         for start in range(first, len(tokens), LOOKED_UP_AT_ONCE):
             part = tokens[start : start + LOOKED_UP_AT_ONCE]
-            architecture, position = self.manifest.architecture, self.position + start
-            cache.append(cross_rows(self._tables, places, part, architecture, position))
+            angles = self._angles.of(self.position + start, len(part))
+            heads = self.manifest.architecture.heads
+            cache.append(cross_rows(self._tables, places, part, heads, angles))
 
     def _restart_at(self, position: int) -> None:
         for cache in self._caches:
             cache.restart(position)
         self.position = self._deep_from = position
 
-    def _new_run(self, count: int) -> "_Run":
-        """Bind inputs and outputs for runs of `count` tokens."""
-        architecture = self.manifest.architecture
-        half = architecture.head_dim // 2
-        run = _Run(
-            self._session.io_binding(),
-            np.zeros((1, count), np.int64),
-            np.zeros((count, half), self._float),
-            np.zeros((count, half), self._float),
-            np.zeros((1, count, architecture.vocabulary_size), np.float32),
-        )
-        inputs: dict[str, NDArray[Any]] = {"tokens": run.tokens, "cos": run.cos, "sin": run.sin}
-        for cache in self._caches:
-            last_row, rows = length_names(cache.tensors[0])
-            inputs |= {last_row: cache.last_row, rows: cache.rows}
-        for name, array in inputs.items():
-            run.binding.bind_ortvalue_input(name, _share(array))
-        run.binding.bind_ortvalue_output("logits", _share(run.logits))
-        for name, value in self._bound.items():
-            run.binding.bind_ortvalue_input(name, value)
-            run.binding.bind_ortvalue_output(f"{name}_out", value)
+    def _new_run(self, count: int) -> BoundRun:
+        run = BoundRun(self._session, self.manifest.architecture, self._caches, self._bound, count)
         self._runs[count] = run
         return run
-
-
-def _share(array: NDArray[Any]) -> onnxruntime.OrtValue:
-    """Return the array's own memory as the runtime's value; the array must outlive it."""
-    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
 def _group_caches(manifest: Manifest, rewind_tokens: int, dtype: DTypeLike) -> list[WindowCache]:
@@ -275,16 +274,6 @@ def _group_caches(manifest: Manifest, rewind_tokens: int, dtype: DTypeLike) -> l
     for cache in manifest.caches:
         groups.setdefault((cache.kind, cache.window), []).append(cache)
     return [WindowCache(tensors, rewind_tokens, dtype) for tensors in groups.values()]
-
-
-def _check_runtime() -> None:
-    version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
-    if version < OLDEST_RUNTIME:
-        oldest = ".".join(map(str, OLDEST_RUNTIME))
-        raise PerformerError(
-            f"onnxruntime {onnxruntime.__version__} is too old, {oldest} or newer is needed; "
-            f"install it with: pip install 'onnxruntime>={oldest}'"
-        )
 
 
 def _check_provider(provider: str) -> None:
@@ -309,21 +298,7 @@ def _choose_precision(folder: Path, manifest: Manifest, precision: str) -> str:
     return precision
 
 
-def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
-    # A thread that waits for the next token by spinning would burn a core between notes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's own exceptions have no common base of their own
-        reason = str(error).splitlines()[0]
-        raise ModelMismatch(f"{path}: ONNX Runtime cannot load it: {reason}") from error
-
-
-def _check_session(path: Path, session: onnxruntime.InferenceSession, manifest: Manifest) -> None:
+def _check_session(path: Path, session: Session, manifest: Manifest) -> None:
     found = {tensor.name: list(tensor.shape) for tensor in session.get_inputs()}
     for cache in manifest.caches:
         if found.get(cache.name) != list(cache.shape):

@@ -7,6 +7,7 @@ again, bit by bit the same. H heads, D head width.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,6 +15,22 @@ from numpy.typing import DTypeLike, NDArray
 from perceivers.manifest import CacheTensor
 
 Rows = NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRows:
+    """What the next token sees of one window, and where in its buffers it lay."""
+
+    first: int
+    """Position of the buffer's first row."""
+    fill: int
+    rows: Rows
+    """The newest rows (tensors, H, K, D), up to `fill`."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the rows."""
+        return self.rows.nbytes
 
 
 class WindowCache:
@@ -24,6 +41,7 @@ class WindowCache:
     ) -> None:
         self.tensors = tuple(tensors)
         self.window = tensors[0].window
+        self.dtype = np.dtype(dtype)
         _, heads, self.capacity, width = tensors[0].shape
         self._memory = np.zeros((len(tensors), heads, self.capacity, width), dtype)
         self._slabs = self._memory.reshape(len(tensors) * heads, -1)
@@ -85,9 +103,31 @@ class WindowCache:
             self._restore(needed, position)
         self._fill = position - self._first
 
+    def save(self) -> SavedRows:
+        """Return a copy of what the next token sees."""
+        kept = self._kept
+        rows = self._memory[:, :, self._fill - kept : self._fill].copy()
+        return SavedRows(self._first, self._fill, rows)
+
+    def restore(self, saved: SavedRows) -> None:
+        """Be what was saved, and know nothing of before.
+
+        The rows come to the very places where they lay: sums of floats depend on them.
+        """
+        kept = saved.rows.shape[2]
+        self._memory[:, :, saved.fill - kept : saved.fill] = saved.rows
+        self._first, self._fill = saved.first, saved.fill
+        self._origin = saved.first + saved.fill - kept
+        self._history.count = 0
+
+    @property
+    def _kept(self) -> int:
+        """Rows that the next token sees."""
+        return min(self._fill, self.window - 1)
+
     def _compact(self) -> None:
         """Keep the rows that the next token sees, at the front; the others become history."""
-        kept = min(self._fill, self.window - 1)
+        kept = self._kept
         dropped = self._fill - kept
         self._history.put(self._first, self._memory[:, :, :dropped])
         self._move(dropped, 0, kept)

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.engine import Engine, Mark, RewindError
+from daemon.engine import Engine, Mark, RewindError, Snapshot
 from export.verify import full_logits, random_tokens
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import MANIFEST_FILE, describe_file
@@ -71,9 +72,11 @@ actions = st.lists(
         st.tuples(st.just("mark"), st.just(0)),
         st.tuples(st.just("rewind"), st.integers(0, 9)),
         st.tuples(st.just("reset"), st.just(0)),
+        st.tuples(st.just("snapshot"), st.just(0)),
+        st.tuples(st.just("restore"), st.integers(0, 9)),
     ),
     min_size=4,
-    max_size=14,
+    max_size=16,
 )
 
 
@@ -87,6 +90,7 @@ def test_any_schedule_of_feeding_and_rewinding_gives_the_logits_of_what_is_left(
     random = np.random.default_rng(seed)
     history: list[int] = []
     marks: list[Mark] = []
+    snapshots: list[tuple[Snapshot, list[int]]] = []
 
     for action, amount in schedule:
         if action == "feed":
@@ -104,6 +108,12 @@ def test_any_schedule_of_feeding_and_rewinding_gives_the_logits_of_what_is_left(
         elif action == "reset":
             engine.reset()
             history, marks = [], []
+        elif action == "snapshot":
+            snapshots.append((engine.snapshot(), history.copy()))
+        elif action == "restore" and snapshots:
+            snapshot, then = snapshots[amount % len(snapshots)]
+            engine.restore(snapshot)
+            history, marks = then.copy(), []
         assert engine.position == len(history)
 
 
@@ -180,6 +190,85 @@ def test_a_mark_does_not_survive_a_reset(engine: Engine) -> None:
 
     with pytest.raises(RewindError):
         engine.rewind(mark)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "fp16"])
+@pytest.mark.parametrize("length", [0, 3, 70, 330, 700])
+def test_after_a_restore_every_bit_is_as_it_was(
+    tiny_model_folder: Path, precision: str, length: int
+) -> None:
+    engine = Engine.open(tiny_model_folder, precision=precision, rewind_tokens=REWIND)
+    later = random_tokens(TINY, 200, seed=1).tolist()
+    if length:
+        engine.feed(random_tokens(TINY, length).tolist())
+    snapshot = engine.snapshot()
+    first = [engine.feed([token]) for token in later]
+
+    for _ in range(2):
+        engine.feed([9] * 500)
+        engine.reset()
+        engine.feed([3] * 40)
+        engine.restore(snapshot)
+
+        assert engine.position == length
+        np.testing.assert_array_equal([engine.feed([token]) for token in later], first)
+
+
+def test_a_restore_ends_marks_and_is_itself_as_far_back_as_one_can_go(
+    engine: Engine, model: PerceiverS
+) -> None:
+    tokens = random_tokens(TINY, 300).tolist()
+    for token in tokens:
+        engine.feed([token])
+    early = engine.mark()
+    engine.feed([5, 6])
+    snapshot = engine.snapshot()
+    tokens += [5, 6]
+
+    engine.restore(snapshot)
+    here = engine.mark()
+    engine.feed([7] * 90)
+
+    with pytest.raises(RewindError):
+        engine.rewind(early)
+    engine.rewind(here)
+    assert distance(engine.feed([8]), model, [*tokens, 8]) <= TOLERANCE
+
+
+def test_a_snapshot_holds_what_is_seen_and_no_more(engine: Engine) -> None:
+    rows = sum(2 * 4 * TINY.dim * (window - 1) for window in (96, 24, *TINY.self_windows))
+
+    assert engine.snapshot().bytes == 0
+    engine.feed(random_tokens(TINY, 400).tolist())
+
+    assert engine.snapshot().bytes == rows
+
+
+def test_the_snapshot_of_another_engine_is_refused(engine: Engine, tiny_model_folder: Path) -> None:
+    other = Engine.open(tiny_model_folder, precision="fp32").snapshot()
+
+    with pytest.raises(ValueError, match="by the engine that made it"):
+        engine.restore(other)
+
+
+def test_a_step_leaves_nothing_behind(engine: Engine) -> None:
+    tokens = random_tokens(TINY, 3000).tolist()
+
+    def play() -> None:
+        for token in tokens:
+            engine.mark()
+            engine.feed([token])
+
+    play()  # whatever is made once
+    tracemalloc.start()
+    try:
+        play()
+        before, _ = tracemalloc.get_traced_memory()
+        play()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1000  # bytes, over 3,000 steps
 
 
 @pytest.mark.parametrize("before", [0, 3, 200])
