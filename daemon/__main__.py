@@ -18,6 +18,7 @@ from perceivers.errors import PerformerError, SettingsError
 logger = logging.getLogger(__name__)
 
 DEFAULT_CONFIG = Path("config.yaml")
+MOST_TAKES = 9999
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -47,8 +48,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     if (parsed.sources is None) != (parsed.out is None):
         parser.error("--continue and --out belong together: give both or neither")
-    if parsed.sources is None and (parsed.cuts_s or parsed.no_picture):
-        parser.error("--at and --no-picture belong to --continue")
+    if parsed.sources is None and (parsed.cuts_s or parsed.no_picture or parsed.takes != 1):
+        parser.error("--at, --takes and --no-picture belong to --continue")
+    if not 1 <= parsed.takes <= MOST_TAKES:
+        parser.error(f"--takes is a number from 1 to {MOST_TAKES}")
     if any(not 0 <= cut_s < float("inf") for cut_s in parsed.cuts_s):
         parser.error("--at takes seconds from the start of the file, 0 or more")
     return parsed
@@ -63,6 +66,11 @@ def _add_offline_options(parser: argparse.ArgumentParser) -> None:
     offline.add_argument(
         "--out", metavar="FILE|FOLDER", type=Path,
         help="where --continue writes to; of several files, a folder for files of the same names",
+    )  # fmt: skip
+    offline.add_argument(
+        "--takes", metavar="N", type=int, default=1,
+        help="so many different answers to each file, as FOLDER/NAME-1.mid and so on; the file is "
+        "read once, seeds count up",
     )  # fmt: skip
     offline.add_argument(
         "--at", dest="cuts_s", metavar="SECONDS", type=float, nargs="+", default=[],
@@ -110,6 +118,7 @@ def _continue_files(parsed: argparse.Namespace, settings: Settings) -> int:
         parameters=settings.performer,
         cuts_s=tuple(parsed.cuts_s),
         picture=not parsed.no_picture,
+        takes=parsed.takes,
     )
     try:
         return offline.continue_files(options)

@@ -14,6 +14,7 @@ from daemon.engine import Engine
 from daemon.parameters import Parameters
 from daemon.performer import Performer
 from daemon.piano_roll import draw_piano_roll
+from daemon.primed_engine import PrimedEngine
 from perceivers.errors import MidiFileError, PerformerError, SettingsError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track, read_performance, write_performance
@@ -22,6 +23,7 @@ PLAN_CHUNK = 16
 SHOWN_BEFORE_S = 45.0  # of the player's part, in the picture
 PERFORMER_CHANNEL = 1  # the second one, so that the two parts stay apart in any player
 SEEDS = 2**31
+MIDI_ENDS = (".mid", ".midi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class OfflineOptions:
     """What to continue, with what, to where."""
 
     sources: tuple[Path, ...]
-    out: Path  # a file for one source, a folder for several or if it is one
+    out: Path  # a file for one answer, a folder for several or if it is one
     model: Path
     provider: str
     precision: str
@@ -37,11 +39,12 @@ class OfflineOptions:
     parameters: Parameters
     cuts_s: tuple[float, ...] = ()  # where to continue from: none (the end), one, or one for each
     picture: bool = True
+    takes: int = 1  # answers to each source
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to continue."""
+    """One answer to one file."""
 
     source: Path
     out: Path
@@ -62,50 +65,72 @@ def continue_files(options: OfflineOptions) -> int:
         provider=options.provider,
         threads=options.threads,
     )
-    performer = Performer(engine, engine.manifest.architecture.context)
-    failed = 0
+    reader = PrimedEngine(engine) if options.takes > 1 else engine
+    performer = Performer(reader, engine.manifest.architecture.context)
+    failed: set[Path] = set()
     for job in jobs:
+        if job.source in failed:
+            continue  # said once, and true of its other takes
         try:
             told = _continue(job, performer, options.picture)
         except PerformerError as error:
             sys.stderr.write(f"{error}\n")
-            failed += 1
+            failed.add(job.source)
             continue
         sys.stdout.write(f"{told}, {engine.precision} on {engine.provider})\n")
         if options.picture:
             sys.stdout.write(f"{job.out.with_suffix('.png')}: the piano roll\n")
         sys.stdout.flush()  # whoever reads a pipe sees each file when it is done
-    if failed and len(jobs) > 1:
-        sys.stderr.write(f"{failed} of {len(jobs)} files could not be continued\n")
+    if failed and len(options.sources) > 1:
+        sys.stderr.write(f"{len(failed)} of {len(options.sources)} files could not be continued\n")
     return 2 if failed else 0
 
 
 def jobs_of(options: OfflineOptions) -> list[Job]:
-    """Return what is to be done for each source, with seeds that count up from the first.
+    """Return what is to be done, take by take, with seeds that count up from the first.
 
     Raises SettingsError where the request contradicts itself.
     """
-    sources, cuts_s = options.sources, options.cuts_s
+    sources, cuts_s, takes = options.sources, options.cuts_s, options.takes
     if len(cuts_s) not in (0, 1, len(sources)):
         raise SettingsError(
             f"--at has {len(cuts_s)} instants for {len(sources)} files; give one, or one for each"
         )
-    many = len(sources) > 1 or options.out.is_dir()
-    if len(sources) > 1 and options.out.is_file():
-        raise SettingsError(f"{options.out}: is a file; several continuations need a folder")
-    outs = [options.out / source.name if many else options.out for source in sources]
-    for number, out in enumerate(outs):
-        if out in outs[:number]:
-            raise SettingsError(f"{out}: two files would be written here; rename one of them")
-        if out.resolve() == sources[number].resolve():
-            raise SettingsError(f"{out}: is the file to continue; choose another --out")
+    each_s = cuts_s if len(cuts_s) == len(sources) else (cuts_s or (None,)) * len(sources)
+    wanted = [
+        (source, cut_s, take)
+        for source, cut_s in zip(sources, each_s, strict=True)
+        for take in range(1, takes + 1)
+    ]
+    outs = _outs(options, [(source, take) for source, _, take in wanted])
     seed = options.parameters.seed
     first_seed = secrets.randbits(31) if seed is None else seed
-    each_s = cuts_s if len(cuts_s) == len(sources) else (cuts_s or (None,)) * len(sources)
     return [
         Job(source, out, cut_s, replace(options.parameters, seed=(first_seed + number) % SEEDS))
-        for number, (source, out, cut_s) in enumerate(zip(sources, outs, each_s, strict=True))
+        for number, (out, (source, cut_s, _)) in enumerate(zip(outs, wanted, strict=True))
     ]
+
+
+def _outs(options: OfflineOptions, wanted: Sequence[tuple[Path, int]]) -> list[Path]:
+    """Return the file of each answer: one file, or in a folder under the names of the sources."""
+    out, takes = options.out, options.takes
+    if len(wanted) > 1 and not out.is_dir() and (out.is_file() or out.suffix.lower() in MIDI_ENDS):
+        is_file = "is a file" if out.is_file() else "is the name of a file"
+        raise SettingsError(f"{out}: {is_file}; several continuations need a folder")
+    if len(wanted) == 1 and not out.is_dir():
+        outs = [out]
+    elif takes == 1:
+        outs = [out / source.name for source, _ in wanted]
+    else:
+        digits = len(str(takes))
+        outs = [out / f"{source.stem}-{take:0{digits}}.mid" for source, take in wanted]
+    sources = {source.resolve(): source for source in options.sources}
+    for number, path in enumerate(outs):
+        if path in outs[:number]:
+            raise SettingsError(f"{path}: two files would be written here; rename one of them")
+        if path.resolve() in sources:
+            raise SettingsError(f"{path}: is the file to continue; choose another --out")
+    return outs
 
 
 def _continue(job: Job, performer: Performer, picture: bool) -> str:

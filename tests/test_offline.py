@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from daemon.__main__ import main
-from daemon.offline import closed, heard_until
+from daemon.engine import Engine
+from daemon.offline import OfflineOptions, closed, heard_until, jobs_of
 from daemon.parameters import Parameters, with_words
+from daemon.primed_engine import PrimedEngine
 from perceivers.errors import SettingsError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track, read_performance, write_performance
@@ -56,6 +59,73 @@ def test_several_files_are_continued_as_each_would_be_alone(
     written = (tmp_path / "all" / primers[1].name).read_bytes()
     assert written == (tmp_path / "one.mid").read_bytes()
     assert written != (tmp_path / "all" / primers[0].name).read_bytes()
+
+
+def test_takes_are_different_answers_and_each_is_the_one_of_its_seed(
+    tiny_model_folder: Path, primers: list[Path], tmp_path: Path
+) -> None:
+    code = run(
+        tiny_model_folder, "--continue", *primers, "--takes", 3, "--out", tmp_path / "all", *BRIEF
+    )
+
+    assert code == 0
+    written = {path.name: path.read_bytes() for path in (tmp_path / "all").iterdir()}
+    assert sorted(written) == [f"primer-{file}-{take}.mid" for file in (0, 1) for take in (1, 2, 3)]
+    assert len(set(written.values())) == 6
+    for seed, name in enumerate(sorted(written), start=5):
+        source, alone = primers[int(name[7])], tmp_path / f"alone-{seed}.mid"
+        run(tiny_model_folder, "--continue", source, "--out", alone, *BRIEF[:-1], seed)
+        assert alone.read_bytes() == written[name]
+
+
+def test_a_file_is_read_once_for_all_its_takes(tiny_model_folder: Path) -> None:
+    engine = Engine.open(tiny_model_folder, precision="fp32")
+    primed = PrimedEngine(engine)
+    opening, later = [1, 2, 3] * 100, [4, 5, 6]
+    first = [primed.feed(opening), *(primed.feed([token]) for token in later)]
+    session, runs = engine._session, engine._runs
+    engine._session, engine._runs = None, {}  # whatever would be read now fails
+
+    primed.reset()
+    again = primed.feed(opening)
+
+    np.testing.assert_array_equal(again, first[0])
+    assert engine.position == len(opening)
+    engine._session, engine._runs = session, runs
+    np.testing.assert_array_equal([primed.feed([token]) for token in later], first[1:])
+    primed.reset()
+    other = primed.feed([9, *opening])
+    engine.reset()
+    np.testing.assert_array_equal(other, engine.feed([9, *opening]))
+
+
+def test_takes_are_numbered_so_that_they_sort(tmp_path: Path) -> None:
+    options = OfflineOptions(
+        sources=(tmp_path / "x.MID",), out=tmp_path / "out", model=tmp_path, provider="cpu",
+        precision="auto", threads=1, parameters=Parameters(seed=2**31 - 1), takes=10,
+    )  # fmt: skip
+
+    jobs = jobs_of(options)
+
+    assert [job.out.name for job in jobs[::9]] == ["x-01.mid", "x-10.mid"]
+    assert [job.parameters.seed for job in jobs[:2]] == [2**31 - 1, 0]
+
+
+def test_a_file_that_fails_in_its_first_take_is_not_tried_again(
+    tiny_model_folder: Path,
+    primers: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sources = [tmp_path / "missing.mid", primers[0]]
+
+    code = run(
+        tiny_model_folder, "--continue", *sources, "--takes", 2, "--out", tmp_path / "all", *BRIEF
+    )
+
+    assert code == 2
+    assert capsys.readouterr().err.splitlines()[1:] == ["1 of 2 files could not be continued"]
+    assert len(list((tmp_path / "all").iterdir())) == 2
 
 
 def test_a_file_that_fails_is_named_and_the_others_go_on(
@@ -123,6 +193,9 @@ def test_a_picture_is_drawn_unless_refused(
         (["a.mid", "x/a.mid", "--out", "out"], "two files would be written here"),
         (["a.mid", "--out", "a.mid"], "is the file to continue"),
         (["a.mid", "b.mid", "--out", "there.txt"], "several continuations need a folder"),
+        (["a.mid", "--takes", "2", "--out", "there.txt"], "several continuations need a folder"),
+        (["a.mid", "--takes", "2", "--out", "new.mid"], "several continuations need a folder"),
+        (["a.mid", "x/a.mid", "--takes", "2", "--out", "out"], "two files would be written here"),
         (["a.mid", "--out", "b.mid", "--set", "legnth", "3"], "did you mean 'length'?"),
         (["a.mid", "--out", "b.mid", "--set", "length", "0"], "allowed: a number from 1 to 3600"),
     ],
@@ -141,7 +214,14 @@ def test_a_request_that_contradicts_itself_is_refused(
 
 
 @pytest.mark.parametrize(
-    "words", [["--at", "3"], ["--no-picture"], ["--continue", "a", "--out", "b", "--at", "-1"]]
+    "words",
+    [
+        ["--at", "3"],
+        ["--no-picture"],
+        ["--takes", "2"],
+        ["--continue", "a", "--out", "b", "--at", "-1"],
+        ["--continue", "a", "--out", "b", "--takes", "0"],
+    ],
 )
 def test_options_that_mean_nothing_are_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
