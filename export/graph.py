@@ -85,8 +85,13 @@ class _GraphBuilder:
         return [logits, *self._cache_values("_out")]
 
     def _cache_values(self, suffix: str) -> list[onnx.ValueInfoProto]:
+        """Return the caches; how many rows they have beyond their window is the engine's choice."""
         return [
-            helper.make_tensor_value_info(cache.name + suffix, self.float_type, cache.shape)
+            helper.make_tensor_value_info(
+                cache.name + suffix,
+                self.float_type,
+                [1, cache.shape[1], f"{cache.kind}_{cache.window}_capacity", cache.shape[3]],
+            )
             for cache in self.caches.values()
         ]
 
