@@ -1,17 +1,18 @@
 """The brain: the process that owns tokens, engine and sampling, at the other end of one pipe.
 
-It feeds what it is told at once, and plans a turn ahead of need. It never touches a port.
+It feeds what was heard ahead of need, and plans a turn ahead of its time. It never touches a port.
 """
 
 import contextlib
 import gc
+import math
 import os
 import secrets
 import signal
 import statistics
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,12 +37,15 @@ from daemon.messages import (
     ToBrain,
 )
 from daemon.performer import Performer
+from daemon.settings import Settings
 from perceivers.errors import PerformerError
+from perceivers.events import TimedEvent
 from perceivers.vocabulary import BOS
 
 NICENESS = 5
 PULSE_S = 0.5
 FEED_CHUNK = 32  # tokens of a backlog fed before the pipe is looked at again
+LONG_BACKLOG = 4096  # fed at once: of so many tokens, the engine looks most up
 WARM_UP_STEPS = 24
 RECENT_STEPS = 256
 
@@ -55,7 +59,22 @@ class BrainOptions:
     precision: str
     threads: int
     lead_s: float  # how far ahead of the clock a turn is planned
+    feed_after_s: float | None  # how long what is heard may wait; None: until a turn begins
     origin_ns: int  # the monotonic instant that is second 0 of the session
+
+
+def options_of(settings: Settings, origin_ns: int) -> BrainOptions:
+    """Return what the settings ask of a brain."""
+    feed_after_ms = settings.timing.feed_after_ms
+    return BrainOptions(
+        model=Path(settings.engine.model),
+        provider=settings.engine.provider,
+        precision=settings.engine.precision,
+        threads=settings.engine.threads,
+        lead_s=settings.timing.lead_ms / 1000,
+        feed_after_s=None if feed_after_ms is None else feed_after_ms / 1000,
+        origin_ns=origin_ns,
+    )
 
 
 class TimedEngine:
@@ -82,10 +101,16 @@ class TimedEngine:
         return statistics.median(self._steps_ms) if self._steps_ms else 0.0
 
 
+MakePerformer = Callable[[TimedEngine, int], Performer]
+"""Makes what remembers and plays, from an engine and the tokens that its context holds."""
+
+
 class Brain:
     """Carries out what the stage says."""
 
-    def __init__(self, connection: Connection, options: BrainOptions) -> None:
+    def __init__(
+        self, connection: Connection, options: BrainOptions, make_performer: MakePerformer
+    ) -> None:
         self._connection = connection
         self._options = options
         started_ns = time.monotonic_ns()
@@ -99,8 +124,9 @@ class Brain:
         for _ in range(WARM_UP_STEPS):
             self._engine.feed([BOS])
         architecture = engine.manifest.architecture
-        self._performer = Performer(self._engine, architecture.context)
+        self._performer = make_performer(self._engine, architecture.context)
         self._turn: int | None = None
+        self._feed_within(0.0)
         self.ready = BrainReady(
             model=str(options.model),
             provider=engine.provider,
@@ -137,7 +163,7 @@ class Brain:
     def _carry_out(self, message: ToBrain) -> None:
         match message:
             case Hear(events=events):
-                self._performer.hear(events)
+                self._hear(events)
             case BeginTurn():
                 self._begin(message)
             case Steer(parameters=parameters):
@@ -145,10 +171,24 @@ class Brain:
             case EndTurn(turn=turn, performed=performed) if turn == self._turn:
                 self._turn = None
                 self._performer.end_turn(performed)
+                self._feed_within(0.0)
             case Recall(history=history):
                 self._turn = None
                 self._performer.forget()
                 self._performer.hear(history)
+                self._feed_within(0.0)
+
+    def _hear(self, events: Sequence[TimedEvent]) -> None:
+        """Take in what the player did; in a turn it is fed at once, with what is planned next."""
+        if not self._performer.lag_tokens:
+            after_s = self._options.feed_after_s or 0.0
+            self._feed_within(0.0 if self._turn is not None else after_s)
+        self._performer.hear(events)
+
+    def _feed_within(self, after_s: float) -> None:
+        """Let what waits, and what joins it, be fed so soon; or when a turn begins."""
+        waits_for_turn = self._options.feed_after_s is None and self._turn is None
+        self._feed_at_s = math.inf if waits_for_turn else self._now_s() + after_s
 
     def _begin(self, message: BeginTurn) -> None:
         seed = message.parameters.seed
@@ -158,8 +198,9 @@ class Brain:
 
     def _work(self, now_s: float) -> bool:
         """Do one small piece of work; return whether more may be waiting."""
-        if self._performer.lag_tokens:
-            self._performer.digest(FEED_CHUNK)
+        lag_tokens = self._performer.lag_tokens
+        if lag_tokens and now_s >= self._feed_at_s:
+            self._performer.digest(lag_tokens if lag_tokens >= LONG_BACKLOG else FEED_CHUNK)
             return True
         planned_until_s = self._performer.planned_until_s
         horizon_s = now_s + self._options.lead_s
@@ -176,6 +217,8 @@ class Brain:
         """Return how long nothing is to be done unless the stage speaks."""
         now_s = self._now_s()
         wait_s = next_pulse_s - now_s
+        if self._performer.lag_tokens:
+            wait_s = min(wait_s, self._feed_at_s - now_s)
         planned_until_s = self._performer.planned_until_s
         if planned_until_s is not None:
             wait_s = min(wait_s, planned_until_s - self._options.lead_s - now_s)
@@ -197,14 +240,16 @@ class Brain:
         self._connection.send(message)
 
 
-def run(connection: Connection, options: BrainOptions) -> None:
-    """Be the brain process: the target of `multiprocessing.Process`."""
+def run(
+    connection: Connection, options: BrainOptions, make_performer: MakePerformer = Performer
+) -> None:
+    """Be the brain process, until the stage says so or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when to end
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     try:
-        brain = Brain(connection, options)
+        brain = Brain(connection, options, make_performer)
         gc.collect()
         gc.freeze()
         brain.serve()

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 
 from daemon.messages import BrainFailed, BrainReady, FromBrain, Quit, ToBrain
 from daemon.pipe_end import PipeEnd
@@ -48,15 +47,7 @@ def run_brain(connection: Connection, settings: Settings, origin_ns: int) -> Non
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the user's Ctrl-C is for the supervisor
     from daemon import brain  # noqa: PLC0415 - the stage shall not load the engine
 
-    options = brain.BrainOptions(
-        model=Path(settings.engine.model),
-        provider=settings.engine.provider,
-        precision=settings.engine.precision,
-        threads=settings.engine.threads,
-        lead_s=settings.timing.lead_ms / 1000,
-        origin_ns=origin_ns,
-    )
-    brain.run(connection, options)
+    brain.run(connection, brain.options_of(settings, origin_ns))
 
 
 def end_with_parent() -> None:

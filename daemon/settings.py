@@ -56,7 +56,7 @@ class MidiSettings:
 
 @dataclass(frozen=True, slots=True)
 class TimingSettings:
-    """How far ahead the answer is planned, and what happens to what is late."""
+    """When the model works ahead of need, and what happens to what is late."""
 
     lead_ms: float = setting(
         300.0,
@@ -64,6 +64,14 @@ class TimingSettings:
         "how far ahead of the sounding instant notes are planned",
         minimum=20.0,
         maximum=5000.0,
+    )
+    feed_after_ms: float | None = setting(
+        20.0,
+        "ms",
+        "how long what is heard may wait for more before the model reads it; null: until a turn",
+        minimum=0.0,
+        maximum=1000.0,
+        optional=True,
     )
     late_after_ms: float = setting(
         100.0,
