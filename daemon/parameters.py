@@ -54,6 +54,24 @@ class Parameters:
         minimum=0.1,
         maximum=2.0,
     )
+    time_temperature: float | None = _parameter(
+        None,
+        "",
+        "the same for how much time passes; null: as temperature",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.1,
+        maximum=2.0,
+        optional=True,
+    )
+    pitch_temperature: float | None = _parameter(
+        None,
+        "",
+        "the same for which key is struck; null: as temperature",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.1,
+        maximum=2.0,
+        optional=True,
+    )
     top_p: float = _parameter(
         0.99,
         "",
@@ -69,6 +87,22 @@ class Parameters:
         applies=Applies.NEXT_TOKEN,
         minimum=0.0,
         maximum=0.5,
+    )
+    repetition_penalty: float = _parameter(
+        0.0,
+        "nats per note",
+        "how much each further note of a repetition is disfavoured; 0: not at all",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.0,
+        maximum=10.0,
+    )
+    repetition_notes: int = _parameter(
+        8,
+        "notes",
+        "how long a repetition may be before the penalty counts",
+        applies=Applies.NEXT_TOKEN,
+        minimum=1,
+        maximum=256,
     )
     seed: int | None = _parameter(
         None,

@@ -8,38 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from daemon.answer import Answer
 from daemon.memory import Bookmark, Memory, TokenEngine
-from daemon.parameters import LengthUnit, Parameters
-from perceivers import vocabulary as v
+from daemon.parameters import Parameters
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
-from perceivers.grammar import allowed_tokens
-from perceivers.sampling import SamplingSettings, sample
-
-Mask = npt.NDArray[np.bool_]
-
-LONGEST_REST_S = 3.0
-LONGEST_NOTE_S = 6.0  # a key that a model forgets is let go
-CLOSING_S = 2.0  # after its length, keys still down have this long to come up by themselves
-PEDAL_LINGERS_S = 0.4  # the last chord rings this long before the pedal comes up
+from perceivers.repetition_penalty import StruckPitches, discouraged
+from perceivers.sampling import sample
 
 
 @dataclass(slots=True)
 class Turn:
-    """What is known about the turn in progress."""
+    """What the memory goes by in a turn: the answer, and the way back to before it."""
 
-    start_s: float
-    parameters: Parameters
-    held: set[int]  # keys that the player holds: neither struck nor released
+    answer: Answer
     bookmark: Bookmark
-    rng: np.random.Generator
-    own: dict[int, float] = field(default_factory=dict)  # pitches that sound, and since when
-    own_pedal: bool = False
-    notes: int = 0
-    last_event_s: float = 0.0
-    closing_from_s: float | None = None
-    complete: bool = False
+    struck_before: StruckPitches
     heard: list[TimedEvent] = field(default_factory=list)  # from the player, in this turn
     adopted: list[TimedEvent] = field(default_factory=list)  # pedal changes still to be planned
 
@@ -49,6 +33,7 @@ class Performer:
 
     def __init__(self, engine: TokenEngine, context: int) -> None:
         self._memory = Memory(engine, context)
+        self._struck = StruckPitches()
         self._turn: Turn | None = None
 
     @property
@@ -65,23 +50,30 @@ class Performer:
     def planned_until_s(self) -> float | None:
         """Session time up to which the turn is planned; None outside a turn or when complete."""
         turn = self._turn
-        return None if turn is None or turn.complete else self._memory.now_s
+        return None if turn is None or turn.answer.complete else self._memory.now_s
 
     def forget(self) -> None:
         """Forget everything heard, and the turn."""
         self._turn = None
         self._memory.forget()
+        self._struck = StruckPitches()
 
     def hear(self, events: Sequence[TimedEvent]) -> None:
         """Remember what the player did; in a turn, respect it from the next token on."""
         for event in events:
             self._memory.hear(event)
+            self._compare(event)
             if self._turn is not None:
                 self._turn.heard.append(event)
                 if isinstance(event.event, NoteOff):
-                    self._turn.held.discard(event.event.pitch)
+                    self._turn.answer.held.discard(event.event.pitch)
         if self._turn is not None:
             self._follow_pedal(self._turn)
+
+    def _compare(self, event: TimedEvent) -> None:
+        """Compare a note with what was struck before it."""
+        if isinstance(event.event, NoteOn):
+            self._struck = self._struck.then(event.event.pitch)
 
     def _follow_pedal(self, turn: Turn) -> None:
         """Let our own pedal be where the music has it: player and performer share one.
@@ -90,8 +82,8 @@ class Performer:
         as the player's does.
         """
         down = self._memory.state.pedal_down
-        if down != turn.own_pedal:
-            turn.own_pedal = down
+        if down != turn.answer.own_pedal:
+            turn.answer.own_pedal = down
             turn.adopted.append(TimedEvent(self._memory.now_s, Pedal(down)))
 
     def digest(self, most_tokens: int) -> int:
@@ -108,13 +100,14 @@ class Performer:
         """Continue at `start_s`: the silence up to it is heard, and nothing planned lies before."""
         bookmark = self._memory.bookmark()
         self._memory.wait_until(start_s)
-        self._turn = Turn(start_s, parameters, set(held), bookmark, rng, last_event_s=start_s)
+        answer = Answer(start_s, parameters, set(held), rng, last_event_s=start_s)
+        self._turn = Turn(answer, bookmark, self._struck)
         self._follow_pedal(self._turn)
 
     def steer(self, parameters: Parameters) -> None:
         """Use these parameters from the next token on."""
         if self._turn is not None:
-            self._turn.parameters = parameters
+            self._turn.answer.steer(parameters)
 
     def plan(self, until_s: float, most_tokens: int) -> list[TimedEvent]:
         """Plan on, until the plan reaches `until_s`, so many tokens are taken, or the turn ends.
@@ -125,11 +118,11 @@ class Performer:
         planned: list[TimedEvent] = []
         for _ in range(most_tokens):
             turn = self._turn
-            if turn is None or turn.complete or self._memory.now_s >= until_s:
+            if turn is None or turn.answer.complete or self._memory.now_s >= until_s:
                 break
             planned += turn.adopted
             turn.adopted.clear()
-            planned += self._plan_token(turn)
+            planned += self._plan_token(turn.answer)
         return planned
 
     def end_turn(self, performed: Sequence[TimedEvent]) -> None:
@@ -140,102 +133,30 @@ class Performer:
         self._turn = None
         truth = sorted([*turn.heard, *performed], key=lambda event: event.time_s)
         self._memory.agree(turn.bookmark, truth)
+        self._struck = turn.struck_before
+        for event in truth:
+            self._compare(event)
 
-    def _plan_token(self, turn: Turn) -> list[TimedEvent]:
-        if turn.closing_from_s is None and self._length_reached(turn):
-            turn.closing_from_s = self._memory.now_s
-        if turn.closing_from_s is not None and self._closed(turn):
-            turn.complete = True
-            return self._release(turn)
-        token = sample(
-            self._memory.logits(),
-            self._allowed(turn),
-            _sampling_settings(turn.parameters),
-            turn.rng,
-        )
+    def _plan_token(self, answer: Answer) -> list[TimedEvent]:
+        now_s = self._memory.now_s
+        if answer.is_over(now_s):
+            answer.complete = True
+            return answer.release(now_s)
+        token = self._choose(answer)
         event = self._memory.take(token)
         if event is None:
             return []
-        self._note(turn, event)
+        self._compare(event)
+        answer.note(event)
         return [event]
 
-    def _note(self, turn: Turn, event: TimedEvent) -> None:
-        """Keep account of an event of our own."""
-        turn.last_event_s = event.time_s
-        match event.event:
-            case NoteOn(pitch=pitch):
-                turn.own[pitch] = event.time_s
-                turn.notes += 1
-            case NoteOff(pitch=pitch):
-                turn.own.pop(pitch, None)
-            case Pedal(down=down):
-                turn.own_pedal = down
-
-    def _length_reached(self, turn: Turn) -> bool:
-        parameters = turn.parameters
-        if parameters.length_unit == LengthUnit.NOTES:
-            return turn.notes >= parameters.length
-        return self._memory.now_s - turn.start_s >= parameters.length
-
-    def _closed(self, turn: Turn) -> bool:
-        assert turn.closing_from_s is not None
-        overdue = self._memory.now_s - turn.closing_from_s >= CLOSING_S
-        return not turn.own or overdue
-
-    def _release(self, turn: Turn) -> list[TimedEvent]:
-        """Return the events that leave nothing of ours sounding."""
-        now_s = self._memory.now_s
-        events = [TimedEvent(now_s, NoteOff(pitch)) for pitch in sorted(turn.own)]
-        if turn.own_pedal:
-            events.append(TimedEvent(now_s + PEDAL_LINGERS_S, Pedal(False)))
-        return events
-
-    def _allowed(self, turn: Turn) -> Mask:
-        """Return the grammar's mask, narrowed to what a turn may do at this moment."""
-        mask = allowed_tokens(self._memory.state, untouchable=turn.held)
-        if turn.closing_from_s is not None:
-            mask = _without(mask, v.Kind.NOTE_ON, v.Kind.VELOCITY, v.Kind.PEDAL_DOWN)
-        elif not turn.notes and self._can_strike(mask):
-            return _only(mask, v.Kind.NOTE_ON, v.Kind.VELOCITY)
-        forgotten = self._forgotten(turn)
-        if (mask & forgotten).any():
-            return mask & forgotten
-        rest_s = self._memory.now_s - turn.last_event_s
-        most_steps = max(0, int((LONGEST_REST_S - rest_s) * v.STEPS_PER_SECOND))
-        return _with_shifts_up_to(mask, most_steps)
-
-    def _forgotten(self, turn: Turn) -> Mask:
-        """Return the note-offs of keys that have been down for too long."""
-        note_offs = np.zeros(v.VOCABULARY_SIZE, dtype=np.bool_)
-        for pitch, struck_s in turn.own.items():
-            note_offs[v.NOTE_OFF + pitch] = self._memory.now_s - struck_s >= LONGEST_NOTE_S
-        return note_offs
-
-    def _can_strike(self, mask: Mask) -> bool:
-        """Tell whether a note-on is possible now, or after a velocity."""
-        notes = v.RANGES[v.Kind.NOTE_ON]
-        return self._memory.state.velocity_bin is None or bool(mask[notes.start : notes.stop].any())
-
-
-def _without(mask: Mask, *kinds: v.Kind) -> Mask:
-    """Forbid some kinds of tokens, unless nothing would be left."""
-    narrowed = mask.copy()
-    for kind in kinds:
-        narrowed[v.RANGES[kind].start : v.RANGES[kind].stop] = False
-    return narrowed if narrowed.any() else mask
-
-
-def _only(mask: Mask, *kinds: v.Kind) -> Mask:
-    """Allow only some kinds of tokens."""
-    return _without(mask, *(kind for kind in v.Kind if kind not in kinds))
-
-
-def _with_shifts_up_to(mask: Mask, most_steps: int) -> Mask:
-    """Forbid longer time-shifts, unless nothing would be left."""
-    narrowed = mask.copy()
-    narrowed[v.TIME_SHIFT + most_steps : v.RANGES[v.Kind.TIME_SHIFT].stop] = False
-    return narrowed if narrowed.any() else mask
-
-
-def _sampling_settings(parameters: Parameters) -> SamplingSettings:
-    return SamplingSettings(parameters.temperature, parameters.top_p, parameters.min_p)
+    def _choose(self, answer: Answer) -> int:
+        """Choose the next token: the model's prediction, turned by the parameters and the rules."""
+        parameters = answer.parameters
+        logits = self._memory.logits()
+        if parameters.repetition_penalty:
+            logits = discouraged(
+                logits, self._struck, parameters.repetition_penalty, parameters.repetition_notes
+            )
+        allowed = answer.allowed(self._memory.state, self._memory.now_s)
+        return sample(logits, allowed, answer.sampling, answer.rng)

@@ -8,14 +8,32 @@ import numpy.typing as npt
 from perceivers import vocabulary as v
 from perceivers.score import MAX_EVENTS_AT_ONE_INSTANT, ScoreState
 
+Mask = npt.NDArray[np.bool_]
+
+
+def mask_of(*kinds: v.Kind) -> Mask:
+    """Return the mask (VOCABULARY_SIZE,) of every token of these kinds."""
+    mask = np.zeros(v.VOCABULARY_SIZE, dtype=np.bool_)
+    for kind in kinds:
+        mask[v.RANGES[kind].start : v.RANGES[kind].stop] = True
+    return mask
+
+
+_NOTE_ONS = mask_of(v.Kind.NOTE_ON)
+_TAGS = mask_of(v.Kind.TAG)
+_END = mask_of(v.Kind.EOS)
+_TIME = mask_of(v.Kind.TIME_SHIFT)
+_BEFORE_A_VELOCITY = mask_of(v.Kind.TIME_SHIFT, v.Kind.VELOCITY)
+_ANY = mask_of(v.Kind.TIME_SHIFT, v.Kind.VELOCITY, v.Kind.NOTE_ON)
+
 
 def allowed_tokens(
     state: ScoreState,
     *,
     untouchable: Collection[int] = (),
     may_end: bool = False,
-) -> npt.NDArray[np.bool_]:
-    """Return which tokens may follow, as a mask of shape (VOCABULARY_SIZE,).
+) -> Mask:
+    """Return which tokens may follow, as a new mask of shape (VOCABULARY_SIZE,).
 
     No note-off for a silent pitch, no note-on for a sounding one or before any velocity is known,
     no pedal-down while down, nothing but a time-shift (or an end) after
@@ -23,29 +41,35 @@ def allowed_tokens(
     PAD, BOS or a tag. Pitches in `untouchable` (keys that the player holds) are neither struck nor
     released. EOS only if `may_end` and no key is down.
     """
-    mask = np.zeros(v.VOCABULARY_SIZE, dtype=np.bool_)
     if state.ended:
-        mask[v.EOS] = True
-        return mask
-    expects_note = state.last_kind is v.Kind.VELOCITY
-    crowded = state.events_at_step >= MAX_EVENTS_AT_ONE_INSTANT
-    if not crowded and state.velocity_bin is not None:
-        _allow(mask, v.Kind.NOTE_ON)
-        for pitch in state.sounding.union(untouchable):
-            mask[v.NOTE_ON + pitch] = False
-        if expects_note and not mask.any():
-            expects_note = False  # every key is down: a velocity has nothing left to announce
-    if expects_note:
-        return mask
-    _allow(mask, v.Kind.TIME_SHIFT)
-    if not crowded:
-        _allow(mask, v.Kind.VELOCITY)
-        if state.velocity_bin is not None:
-            mask[v.VELOCITY + state.velocity_bin] = False
-        for pitch in state.sounding.difference(untouchable):
-            mask[v.NOTE_OFF + pitch] = True
-        mask[v.PEDAL_UP if state.pedal_down else v.PEDAL_DOWN] = True
+        return _END.copy()
+    if state.events_at_step >= MAX_EVENTS_AT_ONE_INSTANT:
+        mask = _TIME.copy()
+    else:
+        busy = state.sounding.union(untouchable)
+        # With every key down, a velocity has nothing left to announce.
+        if state.last_kind is v.Kind.VELOCITY and len(busy) < v.PITCHES:
+            return _without_note_ons(_NOTE_ONS.copy(), busy)
+        mask = _what_sounds_may_change(state, busy, state.sounding.difference(untouchable))
     mask[v.EOS] = may_end and not state.sounding
+    return mask
+
+
+def _what_sounds_may_change(state: ScoreState, busy: set[int], releasable: set[int]) -> Mask:
+    if state.velocity_bin is None:
+        mask = _BEFORE_A_VELOCITY.copy()
+    else:
+        mask = _without_note_ons(_ANY.copy(), busy)
+        mask[v.VELOCITY + state.velocity_bin] = False
+    for pitch in releasable:
+        mask[v.NOTE_OFF + pitch] = True
+    mask[v.PEDAL_UP if state.pedal_down else v.PEDAL_DOWN] = True
+    return mask
+
+
+def _without_note_ons(mask: Mask, busy: set[int]) -> Mask:
+    for pitch in busy:
+        mask[v.NOTE_ON + pitch] = False
     return mask
 
 
@@ -57,7 +81,7 @@ class GrammarWalk:
         self._state = ScoreState()
         self._read = 0
 
-    def allowed(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
+    def allowed(self, start: int, stop: int) -> Mask:
         """Return which tokens may stand at the places start … stop - 1: (places, V).
 
         A piece begins with BOS and a tag, and may end wherever no key is down. Places come in
@@ -72,11 +96,7 @@ class GrammarWalk:
             if place == 0:
                 row[v.BOS] = True
             elif self._state.last_kind is v.Kind.BOS:
-                _allow(row, v.Kind.TAG)
+                row[:] = _TAGS
             else:
                 row[:] = allowed_tokens(self._state, may_end=True)
         return rows
-
-
-def _allow(mask: npt.NDArray[np.bool_], kind: v.Kind) -> None:
-    mask[v.RANGES[kind].start : v.RANGES[kind].stop] = True

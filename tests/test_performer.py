@@ -1,5 +1,6 @@
 """The performer's turns: when they begin, what they may do, and how they end."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daemon.answer import LONGEST_NOTE_S
 from daemon.engine import Engine
 from daemon.offline import closed
 from daemon.parameters import LengthUnit, Parameters
-from daemon.performer import LONGEST_NOTE_S, Performer
+from daemon.performer import Performer
+from perceivers import vocabulary as v
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import read_performance
 
@@ -203,3 +206,92 @@ def test_steering_applies_within_the_turn(engine: Engine, phrase: list[TimedEven
     assert note_ons(before)
     assert len(note_ons(after)) <= 1
     assert unreleased(before + after) == (set(), False)
+
+
+class LoopingEngine:
+    """Predicts, whatever it reads, the next note of one scale, up and down; a note each 100 ms."""
+
+    SCALE = (60, 62, 64, 65, 67, 69, 67, 65, 64, 62)
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def feed(self, tokens: Sequence[int]) -> np.ndarray:
+        self._tokens += tokens
+        kind = v.kind_of(self._tokens[-1])
+        notes = sum(v.kind_of(token) is v.Kind.NOTE_ON for token in self._tokens)
+        expected = v.NOTE_ON + self.SCALE[notes % len(self.SCALE)]
+        if kind is v.Kind.NOTE_ON:
+            expected = v.TIME_SHIFT + 9
+        elif kind is v.Kind.TIME_SHIFT and v.kind_of(self._tokens[-2]) is v.Kind.NOTE_ON:
+            expected = self._tokens[-2] - v.NOTE_ON + v.NOTE_OFF
+        logits = np.zeros(v.VOCABULARY_SIZE, np.float32)
+        logits[v.NOTE_ON : v.NOTE_ON + v.PITCHES] = 5.0  # rather another note than anything else
+        logits[expected] = 15.0
+        return logits
+
+    def mark(self) -> int:
+        return len(self._tokens)
+
+    def rewind(self, mark: int) -> None:
+        del self._tokens[mark:]
+
+    def reset(self) -> None:
+        self._tokens: list[int] = []
+
+
+def scale_played_for(notes: int) -> list[TimedEvent]:
+    """Return what the player plays: the scale, and so on."""
+    pitches = [LoopingEngine.SCALE[i % len(LoopingEngine.SCALE)] for i in range(notes)]
+    return [
+        TimedEvent(0.1 * i + 0.09 * released, NoteOff(pitch) if released else NoteOn(pitch, 70))
+        for i, pitch in enumerate(pitches)
+        for released in (False, True)
+    ]
+
+
+def pitches_of_answer(heard_notes: int, **changed: float) -> list[int]:
+    performer = Performer(LoopingEngine(), 4096)
+    performer.hear(scale_played_for(heard_notes))
+    parameters = Parameters(seed=1, length=8.0, **changed)
+    planned = whole_turn(performer, 0.1 * heard_notes, parameters)
+    return [event.event.pitch for event in note_ons(planned)]
+
+
+def notes_of_the_scale(pitches: list[int]) -> int:
+    """Return how many notes at the beginning go on with the scale."""
+    expected = [LoopingEngine.SCALE[i % len(LoopingEngine.SCALE)] for i in range(len(pitches))]
+    return int(np.argmin([*np.equal(pitches, expected), False]))
+
+
+def test_a_loop_of_its_own_ends_under_the_repetition_penalty() -> None:
+    free, penalised = (pitches_of_answer(0, repetition_penalty=penalty) for penalty in (0.0, 2.0))
+
+    assert notes_of_the_scale(free) == len(free) > 50
+    # 10 notes the first time, then 8 for nothing, then the price rises past what the model gains.
+    assert 18 <= notes_of_the_scale(penalised) <= 18 + 8
+
+
+def test_what_the_player_played_is_not_played_back_without_end() -> None:
+    free, penalised = (pitches_of_answer(20, repetition_penalty=penalty) for penalty in (0.0, 2.0))
+
+    assert notes_of_the_scale(free) == len(free) > 50
+    assert notes_of_the_scale(penalised) <= 8
+
+
+def test_after_a_turn_repetitions_are_looked_for_in_what_was_performed(
+    engine: Engine, phrase: list[TimedEvent]
+) -> None:
+    performer = performer_after(engine, phrase)
+    start_s = phrase[-1].time_s + 1
+    planned = whole_turn(performer, start_s, Parameters(seed=3, length=4.0))
+    performed = [event for event in planned if event.time_s < start_s + 2.0]
+    assert len(note_ons(performed)) < len(note_ons(planned))
+
+    performer.end_turn(performed)
+
+    fresh = performer_after(engine, [*phrase, *performed])
+    assert (performer._struck.pitches == fresh._struck.pitches).all()
+    assert (performer._struck.runs == fresh._struck.runs).all()
+    performer.forget()
+    assert not performer._struck.runs.any()
