@@ -1,6 +1,7 @@
 """The control server with real sockets: commands, events, and everything a client can do wrong."""
 
 import json
+import logging
 import math
 import random
 import socket
@@ -515,11 +516,24 @@ def test_the_end_frees_the_ports_and_joins_the_thread(performer: FakePerformer) 
         assert _ask(second, "state")["ok"] is True
 
 
-def test_publishing_after_the_end_is_harmless(performer: FakePerformer) -> None:
-    with ControlServer(_FREE, performer) as server:
-        pass
+def test_publishing_after_the_end_is_harmless(
+    performer: FakePerformer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ControlServer(_FREE, performer) as first:
+        addresses = first.commands_address, first.events_address
 
-    server.publish("state", {"to": "STOPPING"})
+    first.publish("state", {"to": "STOPPING"})
+
+    assert not first.alive
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    with (
+        ControlServer(ControlSettings(*addresses), performer) as second,
+        EventClient(second.events_address, ("state", "hello", "begin")) as events,
+    ):
+        _listen(events, second)
+        second.publish("state", {"to": "LISTENING"})
+        event = _event(events)
+    assert (event["n"], event["to"]) == (1, "LISTENING")  # nothing came before it
 
 
 @pytest.fixture

@@ -155,11 +155,14 @@ def test_a_refusing_port_ends_the_plan_and_is_tried_until_what_sounds_is_release
 
 def test_an_idle_port_that_vanishes_is_noticed_and_comes_back(rig: Rig) -> None:
     rig.port.plugged = False
-    rig.wait_for(OutputLost)
+    assert rig.wait_for(OutputLost) == [OutputLost("MIDI output 'recorder' is gone")]
 
     rig.port.plugged = True
+    assert rig.wait_for(OutputBack) == [OutputBack()]
 
-    rig.wait_for(OutputBack)
+    rig.output.play([(time.monotonic_ns(), NoteOn(60, 64))], channel=0)
+    rig.wait_for(Sent)
+    assert rig.port.sent[-1] == bytes((0x90, 60, 64))
 
 
 def test_the_footprint_tells_what_sounds(rig: Rig) -> None:

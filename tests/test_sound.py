@@ -147,7 +147,10 @@ def little_soundfont(path: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(shutil.which("fluidsynth") is None, reason="fluidsynth is not installed")
+@pytest.mark.skipif(
+    shutil.which("fluidsynth") is None,
+    reason="needs fluidsynth: apt-get install fluidsynth (continuous integration has it)",
+)
 def test_a_performance_becomes_sound(tmp_path: Path) -> None:
     midi = tmp_path / "a.mid"
     events = (TimedEvent(0.5, NoteOn(60, 100)), TimedEvent(1.5, NoteOff(60)))

@@ -189,6 +189,11 @@ def performing(daemon: Daemon, keyboard: Keyboard) -> None:
     wait_until(lambda: len(keyboard.listen()) > 6, "notes are heard")
 
 
+def jack_ports() -> list[str]:
+    listed = subprocess.run(["jack_lsp"], timeout=10, capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
+
+
 def is_gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
@@ -313,8 +318,14 @@ def test_nothing_is_left_behind_when_the_supervisor_is_killed(
 ) -> None:
     performing(daemon, keyboard)
     processes = [daemon.stage, daemon.brain]
+    assert keyboard.sounding()  # the pedal at least: it is down until the turn ends
 
     daemon.process.kill()
 
+    assert daemon.process.wait(PATIENCE_S) == -signal.SIGKILL
     wait_until(lambda: all(is_gone(pid) for pid in processes), "all are gone")
     wait_until(lambda: keyboard.sounding() == set(), "nothing sounds")
+    heard = len(keyboard.listen())
+    time.sleep(0.3)
+    assert len(keyboard.listen()) == heard
+    assert not any("Performer" in port for port in jack_ports())
