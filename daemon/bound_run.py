@@ -1,13 +1,13 @@
 """Runs of one length: inputs and outputs are bound once, a run writes and reads their memory."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.runtime import Session, Value, share
-from daemon.window_cache import WindowCache
+from daemon.cache import Cache
+from daemon.runtime import Device, Session, Value, allocate, share
 from perceivers.architecture import Architecture
 from perceivers.manifest import length_names
 
@@ -15,40 +15,61 @@ Array = NDArray[np.float32]
 
 
 class BoundRun:
-    """The next T tokens through a graph, into its caches."""
+    """The next T tokens through a graph, into its caches.
+
+    device: where inputs and logits are values of their own, sent and fetched at every run; None
+    if the graph reads and writes the host's memory.
+    """
 
     def __init__(
         self,
         session: Session,
         architecture: Architecture,
-        caches: Iterable[WindowCache],
-        bound: dict[str, Value],
+        caches: Sequence[Cache],
+        device: Device | None,
         count: int,
     ) -> None:
-        half, size = architecture.head_dim // 2, architecture.vocabulary_size
-        caches = list(caches)
-        float_type = caches[0].dtype
+        half = architecture.head_dim // 2
         self.tokens = np.zeros(count, np.int64)
-        self.cos = np.zeros((count, half), float_type)
-        self.sin = np.zeros((count, half), float_type)
-        self._logits = np.zeros((1, count, size), np.float32)
+        self.cos = np.zeros((count, half), caches[0].dtype)
+        self.sin = np.zeros((count, half), caches[0].dtype)
         self._session = session
         self._binding = session.io_binding()
-        inputs: dict[str, NDArray[Any]] = {
-            "tokens": self.tokens[None], "cos": self.cos, "sin": self.sin,
-        }  # fmt: skip
+        self._device = device
+        self._sent: list[tuple[Value, NDArray[Any]]] = []
+        for name, array in (("tokens", self.tokens[None]), ("cos", self.cos), ("sin", self.sin)):
+            self._bind_input(name, array)
         for cache in caches:
-            last_row, rows = length_names(cache.tensors[0])
-            inputs |= {last_row: cache.last_row, rows: cache.rows}
-        for name, array in inputs.items():
-            self._binding.bind_ortvalue_input(name, share(array))
-        self._binding.bind_ortvalue_output("logits", share(self._logits))
-        for name, value in bound.items():
-            self._binding.bind_ortvalue_input(name, value)
-            self._binding.bind_ortvalue_output(f"{name}_out", value)
+            self._bind_cache(cache)
+        self._logits = np.zeros((1, count, architecture.vocabulary_size), np.float32)
+        self._logits_value = self._place(self._logits)
+        self._binding.bind_ortvalue_output("logits", self._logits_value)
 
     def __call__(self) -> Array:
-        """Run; return the logits (T, V), which the next run overwrites."""
+        """Run; return the logits (T, V), which the next run may overwrite."""
+        for value, array in self._sent:
+            value.update_inplace(array)
         self._session.run_with_iobinding(self._binding)
-        logits: Array = self._logits[0]
-        return logits
+        logits: Array = self._logits if self._device is None else self._logits_value.numpy()
+        return logits[0]
+
+    def _bind_cache(self, cache: Cache) -> None:
+        last_row, rows = length_names(cache.tensors[0])
+        self._bind_input(last_row, cache.last_row)
+        # The number of rows is read by the host, on a GPU too: it decides what to start there.
+        self._binding.bind_ortvalue_input(rows, share(cache.rows))
+        for tensor, value in zip(cache.tensors, cache.values, strict=True):
+            self._binding.bind_ortvalue_input(tensor.name, value)
+            self._binding.bind_ortvalue_output(f"{tensor.name}_out", value)
+
+    def _bind_input(self, name: str, array: NDArray[Any]) -> None:
+        value = self._place(array)
+        self._binding.bind_ortvalue_input(name, value)
+        if self._device is not None:
+            self._sent.append((value, array))
+
+    def _place(self, array: NDArray[Any]) -> Value:
+        """Return the value for an array of the host: its own memory, or room on the device."""
+        if self._device is None:
+            return share(array)
+        return allocate(array.shape, array.dtype, self._device)

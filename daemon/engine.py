@@ -5,28 +5,31 @@ same memory, so that a step writes its own rows and copies nothing.
 """
 
 import itertools
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from daemon.bound_run import BoundRun
-from daemon.cross_rows import RotaryAngles, cross_rows, table_places
-from daemon.runtime import Session, check_version, open_session, share
-from daemon.window_cache import SavedRows, WindowCache
-from perceivers.errors import ModelMismatch, PerformerError
-from perceivers.manifest import EXPORT_AGAIN, CacheTensor, Manifest, read_manifest
+from daemon.cache import Saved
+from daemon.cache_set import CacheSet, device_caches, host_caches
+from daemon.cross_rows import RotaryAngles
+from daemon.graphs import OpenGraph, check_choice, open_graph
+from daemon.runtime import CPU, CUDA, check_version
+from perceivers.errors import PerformerError
+from perceivers.manifest import Manifest, read_manifest
+
+logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
 
-MOST_TOKENS_PER_RUN = 64  # longer chunks gain nothing and answer later
+RUN_TOKENS = 64  # a host gains nothing by longer runs, and answers later
+DEVICE_RUN_TOKENS = (1024, RUN_TOKENS)  # of what a device reads at once; rarely the longer one
 FEWEST_PER_CHUNK = 4  # measured: two or three in one run cost more than one by one
-LOOKED_UP_AT_ONCE = 1024
-PROVIDERS = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "int8", "fp32", "fp16")  # auto is the first that a folder has
 
 
 class RewindError(PerformerError, LookupError):
@@ -46,7 +49,7 @@ class Snapshot:
     """A copy of all that later tokens can see."""
 
     position: int
-    caches: tuple[SavedRows, ...]
+    caches: tuple[Saved, ...]
     _engine: int
 
     @property
@@ -58,37 +61,21 @@ class Snapshot:
 class Engine:
     """A model with its memory of everything it was fed."""
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        session: Session,
-        tables: Array,
-        precision: str,
-        rewind_tokens: int,
-    ) -> None:
+    def __init__(self, manifest: Manifest, graph: OpenGraph, store: CacheSet) -> None:
         self.manifest = manifest
-        self.precision = precision
-        self.provider: str = session.get_providers()[0]  # what really runs, whatever was asked for
+        self.precision = graph.precision
+        self.provider = graph.provider
         self.position = 0
-        self._session = session
-        self._tables = tables
-        self._places = table_places(manifest.caches)
-        self._rewind_tokens = rewind_tokens
+        self._session = graph.session
+        self._device = store.device
+        self._caches = store.caches
+        self._short_way = store.short_way
+        self._rewind_tokens = store.rewind_tokens
         self._angles = RotaryAngles(manifest.architecture)
-        float_type = np.float16 if precision == "fp16" else np.float32
-        self._caches = _group_caches(manifest, rewind_tokens, float_type)
-        self.most_at_once = min(
-            MOST_TOKENS_PER_RUN, *(cache.most_at_once for cache in self._caches)
-        )
-        self._deep_tokens = (
-            1 + manifest.architecture.reach
-        )  # read in full at the end of a long feed
-        self._fewest_skipped = max(rewind_tokens, self.most_at_once)
-        self._bound = {
-            tensor.name: share(buffer)
-            for cache in self._caches
-            for tensor, buffer in zip(cache.tensors, cache.buffers, strict=True)
-        }
+        most = min(cache.most_at_once for cache in self._caches)
+        lengths = (RUN_TOKENS,) if self._device is None else DEVICE_RUN_TOKENS
+        self._run_tokens = [min(length, most) for length in lengths]
+        self.most_at_once = max(self._run_tokens)
         self._runs: dict[int, BoundRun] = {}
         self._marks: deque[Mark] = deque()
         self._serials = itertools.count()
@@ -103,41 +90,54 @@ class Engine:
         provider: str = "auto",
         threads: int = 1,
         rewind_tokens: int = 1024,
+        on_device: bool | None = None,
     ) -> "Engine":
         """Load a model folder and warm it up.
 
-        precision: "int8", "fp32", or "auto": int8 where the folder has it.
-        provider: "cpu", "cuda", or "auto": the best that the folder has a graph for.
+        precision: "int8", "fp32", "fp16", or "auto": fp16 on a GPU, else int8 where there is one.
+        provider: "cpu", "cuda", or "auto": a GPU that can be used, else the CPU.
         rewind_tokens: how far back `rewind` goes at least.
+        on_device: whether caches are kept as on a GPU; by default, on a GPU.
         Raises ModelMismatch for a folder that is not whole, PerformerError for a choice that it
         cannot serve.
         """
         check_version()
         manifest = read_manifest(folder)
-        _check_provider(provider)
-        chosen = _choose_precision(folder, manifest, precision)
-        path = folder / manifest.graphs[chosen].name
-        session = open_session(path, threads=threads)
-        _check_session(path, session, manifest)
-        tables = np.load(folder / manifest.tables.name, allow_pickle=False)
-        engine = cls(manifest, session, tables, chosen, rewind_tokens)
-        engine.feed([0] * (engine.most_at_once + 1))
-        engine.reset()
+        check_choice(provider, precision)
+        devices = {"auto": (CUDA, CPU), "cuda": (CUDA,), "cpu": (CPU,)}[provider]
+        for device in devices:
+            try:
+                graph = open_graph(folder, manifest, device, precision, threads)
+                if device != CPU if on_device is None else on_device:
+                    store = device_caches(manifest, graph, rewind_tokens)
+                else:
+                    store = host_caches(folder, manifest, graph, rewind_tokens)
+                engine = cls(manifest, graph, store)
+                engine._warm_up()
+            except PerformerError as error:
+                if device == devices[-1]:
+                    raise
+                logger.info("%s, so the model runs on the CPU", error)
+            else:
+                break
         return engine
 
     def feed(self, tokens: Sequence[int]) -> Array:
         """Read the next tokens, at least one; return the logits (V,) of the token after them."""
-        rest = self._skip_ahead(self._checked(tokens))
-        for chunk in self._chunks(rest):
+        for chunk in self._chunks(self._skip_ahead(self._checked(tokens))):
             logits = self.read(chunk)
         last: Array = logits[-1].copy()
         return last
 
     def _chunks(self, tokens: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Split tokens into runs; the odd few go one by one, which the runtime does faster."""
-        for start in range(0, len(tokens), self.most_at_once):
-            chunk = tokens[start : start + self.most_at_once]
-            yield from [chunk] if len(chunk) >= FEWEST_PER_CHUNK else chunk[:, None]
+        start = 0
+        for length in self._run_tokens:
+            while len(tokens) - start >= length:
+                yield tokens[start : start + length]
+                start += length
+        rest = tokens[start:]
+        yield from [rest] if len(rest) >= FEWEST_PER_CHUNK else rest[:, None]
 
     def read(self, tokens: Sequence[int] | NDArray[np.int64]) -> Array:
         """Read up to `most_at_once` tokens in one run; return the logits (T, V) after each.
@@ -227,36 +227,22 @@ class Engine:
         return array
 
     def _skip_ahead(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Take the older part of a long feed into the cross-attentions only; return the rest.
-
-        What a cross-attention keeps of a token depends on nothing but token and position. What
-        the self-attentions keep depends on at most the sum of (window - 1) tokens before: with
-        that many read in full, every row that a later token can see is the exact one.
-        """
-        skipped = len(tokens) - self._deep_tokens
-        if skipped < self._fewest_skipped:
+        """Take the older part of a long feed by the short way; return the rest."""
+        if self._short_way is None or len(tokens) < self._short_way.pays_from:
             return tokens
-        start = self.position + skipped
-        for cache in self._caches:
-            if cache.tensors[0].kind == "cross":
-                self._append_crosses(cache, tokens[:skipped])
-            else:
-                cache.restart(start)
-        self.position = start
-        self._deep_from = start + self._deep_tokens
+        skipped = self._short_way.skip(tokens, self.position)
+        self._deep_from = self.position + len(tokens)
+        self.position += skipped
         return tokens[skipped:]
 
-    def _append_crosses(self, cache: WindowCache, tokens: NDArray[np.int64]) -> None:
-        """Look up and append the rows of tokens; those that would be out of sight are left out."""
-        first = max(0, len(tokens) - (cache.window - 1))
-        if first:
-            cache.restart(self.position + first)
-        places = [self._places[tensor.name] for tensor in cache.tensors]
-        for start in range(first, len(tokens), LOOKED_UP_AT_ONCE):
-            part = tokens[start : start + LOOKED_UP_AT_ONCE]
-            angles = self._angles.of(self.position + start, len(part))
-            heads = self.manifest.architecture.heads
-            cache.append(cross_rows(self._tables, places, part, heads, angles))
+    def _warm_up(self) -> None:
+        """Run once what runs later. Raises PerformerError where the provider cannot."""
+        try:
+            self.feed([0] * (RUN_TOKENS + 1))
+        except Exception as error:  # the runtime's own exceptions have no common base of their own
+            reason = str(error).splitlines()[0]
+            raise PerformerError(f"the graph does not run on {self.provider}: {reason}") from error
+        self.reset()
 
     def _restart_at(self, position: int) -> None:
         for cache in self._caches:
@@ -264,53 +250,7 @@ class Engine:
         self.position = self._deep_from = position
 
     def _new_run(self, count: int) -> BoundRun:
-        run = BoundRun(self._session, self.manifest.architecture, self._caches, self._bound, count)
+        architecture = self.manifest.architecture
+        run = BoundRun(self._session, architecture, self._caches, self._device, count)
         self._runs[count] = run
         return run
-
-
-def _group_caches(manifest: Manifest, rewind_tokens: int, dtype: DTypeLike) -> list[WindowCache]:
-    groups: dict[tuple[str, int], list[CacheTensor]] = {}
-    for cache in manifest.caches:
-        groups.setdefault((cache.kind, cache.window), []).append(cache)
-    return [WindowCache(tensors, rewind_tokens, dtype) for tensors in groups.values()]
-
-
-def _check_provider(provider: str) -> None:
-    if provider not in PROVIDERS:
-        raise PerformerError(f"provider must be one of {', '.join(PROVIDERS)}, not {provider!r}")
-    if provider == "cuda":
-        raise PerformerError(
-            "provider 'cuda' is not built yet, this version plays on the CPU; "
-            "choose 'auto' or 'cpu'"
-        )
-
-
-def _choose_precision(folder: Path, manifest: Manifest, precision: str) -> str:
-    if precision not in PRECISIONS:
-        raise PerformerError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
-    if precision == "auto":
-        return next(name for name in PRECISIONS if name in manifest.graphs)
-    if precision not in manifest.graphs:
-        raise PerformerError(
-            f"{folder}: holds no {precision} graph; choose {', '.join(manifest.graphs)} or auto"
-        )
-    return precision
-
-
-def _check_session(path: Path, session: Session, manifest: Manifest) -> None:
-    found = {tensor.name: list(tensor.shape) for tensor in session.get_inputs()}
-    for cache in manifest.caches:
-        shape = found.get(cache.name)
-        if shape is None or _with_rows(shape, cache.shape[2]) != list(cache.shape):
-            raise ModelMismatch(
-                f"{path}: cache {cache.name} is {shape or 'missing'}, the manifest "
-                f"promises {list(cache.shape)}; {EXPORT_AGAIN}"
-            )
-
-
-def _with_rows(shape: Sequence[int | str], rows: int) -> list[int | str]:
-    """Return a cache's shape in a graph that leaves its rows open, with so many."""
-    return [
-        rows if axis == 2 and isinstance(size, str) else size for axis, size in enumerate(shape)
-    ]

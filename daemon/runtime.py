@@ -4,6 +4,8 @@ A binding copies what lies on another device once, when it is bound, and sees no
 inputs of a device are values of that device, written anew before a run.
 """
 
+import contextlib
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import DTypeLike, NDArray
 
+from daemon.nvidia import compute_capability
+from daemon.onnx_bytes import small_model
 from perceivers.errors import ModelMismatch, PerformerError
 
 OLDEST_RUNTIME = (1, 24)  # before it, an attention window counted one key more
-ERRORS_ONLY = 3
+OLDEST_GPU = (8, 0)  # before it, a GPU has no attention that keeps to a window
+WARNINGS, ERRORS_ONLY, FATAL_ONLY = 2, 3, 4
+INSTALL_CUDA = "pip install --constraint constraints.txt '.[cuda]'"
 
 Session = onnxruntime.InferenceSession
 Binding = onnxruntime.IOBinding
@@ -32,20 +38,70 @@ class Device:
 
 
 CPU = Device("cpu", "CPUExecutionProvider")
+CUDA = Device(
+    "cuda",
+    "CUDAExecutionProvider",
+    # Products of float32, the head's, stay float32; memory grows by what is asked for.
+    {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"},
+)
 
 
 def check_version() -> None:
     """Raise PerformerError for a runtime whose attention windows are others."""
     version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
     if version < OLDEST_RUNTIME:
-        oldest = ".".join(map(str, OLDEST_RUNTIME))
+        oldest = _version(OLDEST_RUNTIME)
         raise PerformerError(
             f"onnxruntime {onnxruntime.__version__} is too old, {oldest} or newer is needed; "
             f"install it with: pip install 'onnxruntime>={oldest}'"
         )
 
 
-def open_session(model: Path, device: Device = CPU, threads: int = 1) -> Session:
+def require_cuda() -> None:
+    """Make CUDA ready for sessions. Raises PerformerError, with the next step, if it cannot be."""
+    if CUDA.provider not in onnxruntime.get_available_providers():
+        raise PerformerError(
+            "CUDA cannot be used: the onnxruntime that is installed is made for the CPU alone; "
+            f"replace it: pip uninstall onnxruntime, then {INSTALL_CUDA}"
+        )
+    capability = compute_capability()
+    if capability is None:
+        raise PerformerError(
+            "CUDA cannot be used: no NVIDIA driver answers with a GPU; install the driver until "
+            "nvidia-smi lists the GPU, or choose provider cpu"
+        )
+    if capability < OLDEST_GPU:
+        raise PerformerError(
+            f"CUDA cannot be used: this GPU has compute capability {_version(capability)}, and "
+            f"windows of attention need {_version(OLDEST_GPU)} or newer; choose provider cpu"
+        )
+    if not _starts_on_cuda():
+        raise PerformerError(
+            "CUDA cannot be used: its libraries are missing or do not fit the driver; install "
+            f"them with: {INSTALL_CUDA}"
+        )
+
+
+def _starts_on_cuda() -> bool:
+    """Load CUDA's libraries; tell whether a session then runs there. Says nothing elsewhere."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        onnxruntime.preload_dlls()
+    tensor = (np.float32, ["T"])
+    probe = small_model([("Identity", ["x"], "y")], {"x": tensor}, {"y": tensor})
+    onnxruntime.set_default_logger_severity(FATAL_ONLY)
+    try:
+        return bool(open_session(probe, CUDA).get_providers()[0] == CUDA.provider)
+    except ModelMismatch:
+        return False
+    finally:
+        onnxruntime.set_default_logger_severity(WARNINGS)
+
+
+def _version(numbers: tuple[int, int]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def open_session(model: Path | bytes, device: Device = CPU, threads: int = 1) -> Session:
     """Open a graph on a device. Raises ModelMismatch for one that the runtime cannot load."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -60,7 +116,8 @@ def open_session(model: Path, device: Device = CPU, threads: int = 1) -> Session
         return Session(model, options, providers=providers)
     except Exception as error:  # the runtime's own exceptions have no common base of their own
         reason = str(error).splitlines()[0]
-        raise ModelMismatch(f"{model}: ONNX Runtime cannot load it: {reason}") from error
+        name = model if isinstance(model, Path) else "a small graph"
+        raise ModelMismatch(f"{name}: ONNX Runtime cannot load it: {reason}") from error
 
 
 def share(array: NDArray[Any]) -> Value:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from daemon.runtime import share
 from perceivers.manifest import CacheTensor
 
 Rows = NDArray[np.floating]
@@ -45,6 +46,7 @@ class WindowCache:
         _, heads, self.capacity, width = tensors[0].shape
         self._memory = np.zeros((len(tensors), heads, self.capacity, width), dtype)
         self._slabs = self._memory.reshape(len(tensors) * heads, -1)
+        self.values = [share(buffer) for buffer in self.buffers]
         self._width = width
         self._history = _History((len(tensors), heads, max(1, history_rows), width), dtype)
         self.last_row = np.zeros(1, np.int32)

@@ -14,11 +14,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.engine import Engine, Mark, RewindError, Snapshot
-from export.verify import full_logits, random_tokens
+from daemon.engine import Engine, RewindError
+from export.verify import random_tokens
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import MANIFEST_FILE, describe_file
 from perceivers.model import PerceiverS
+from tests.engine_schedule import Schedule, distance, play, schedules
 from tests.make_model import TINY, make_model
 
 TOLERANCE = 1e-4  # measured: 5e-6
@@ -53,10 +54,6 @@ def folder(tiny_model_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
 
 
-def distance(logits: np.ndarray, model: PerceiverS, history: list[int]) -> float:
-    return float(np.abs(logits - full_logits(model, np.array(history))[-1]).max())
-
-
 def refusal(folder: Path, **choices: object) -> str:
     with pytest.raises(PerformerError) as caught:
         Engine.open(folder, **choices)  # type: ignore[arg-type]
@@ -65,56 +62,12 @@ def refusal(folder: Path, **choices: object) -> str:
     return message
 
 
-actions = st.lists(
-    st.one_of(
-        st.tuples(st.just("feed"), st.integers(1, 12)),
-        st.tuples(st.just("feed"), st.integers(1, 260)),
-        st.tuples(st.just("mark"), st.just(0)),
-        st.tuples(st.just("rewind"), st.integers(0, 9)),
-        st.tuples(st.just("reset"), st.just(0)),
-        st.tuples(st.just("snapshot"), st.just(0)),
-        st.tuples(st.just("restore"), st.integers(0, 9)),
-    ),
-    min_size=4,
-    max_size=16,
-)
-
-
 @settings(max_examples=60, deadline=None)
-@given(actions, st.integers(0, 1000))
+@given(schedules, st.integers(0, 1000))
 def test_any_schedule_of_feeding_and_rewinding_gives_the_logits_of_what_is_left(
-    tiny_engine_and_model: tuple[Engine, PerceiverS], schedule: list[tuple[str, int]], seed: int
+    tiny_engine_and_model: tuple[Engine, PerceiverS], schedule: Schedule, seed: int
 ) -> None:
-    engine, model = tiny_engine_and_model
-    engine.reset()
-    random = np.random.default_rng(seed)
-    history: list[int] = []
-    marks: list[Mark] = []
-    snapshots: list[tuple[Snapshot, list[int]]] = []
-
-    for action, amount in schedule:
-        if action == "feed":
-            tokens = random.integers(0, TINY.vocabulary_size, amount).tolist()
-            history += tokens
-            assert distance(engine.feed(tokens), model, history) <= TOLERANCE
-        elif action == "mark":
-            marks.append(engine.mark())
-        elif action == "rewind" and marks:
-            mark = marks[amount % len(marks)]
-            if len(history) - mark.position <= REWIND:
-                engine.rewind(mark)
-                history = history[: mark.position]
-                marks = [other for other in marks if other.serial <= mark.serial]
-        elif action == "reset":
-            engine.reset()
-            history, marks = [], []
-        elif action == "snapshot":
-            snapshots.append((engine.snapshot(), history.copy()))
-        elif action == "restore" and snapshots:
-            snapshot, then = snapshots[amount % len(snapshots)]
-            engine.restore(snapshot)
-            history, marks = then.copy(), []
-        assert engine.position == len(history)
+    play(*tiny_engine_and_model, schedule, seed, REWIND, TOLERANCE)
 
 
 @pytest.fixture(scope="module")
@@ -364,10 +317,6 @@ def test_without_an_int8_graph_auto_is_fp32(folder: Path) -> None:
 def test_a_choice_that_does_not_exist_is_refused_with_those_that_do(folder: Path) -> None:
     assert "auto, int8, fp32, fp16, not 'int4'" in refusal(folder, precision="int4")
     assert "auto, cpu, cuda, not 'tpu'" in refusal(folder, provider="tpu")
-
-
-def test_cuda_is_refused_as_long_as_it_is_not_built(folder: Path) -> None:
-    assert "plays on the CPU; choose 'auto' or 'cpu'" in refusal(folder, provider="cuda")
 
 
 def test_a_truncated_graph_is_refused(folder: Path) -> None:

@@ -1,0 +1,119 @@
+"""Which graph of a model folder runs on which device, opened and checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from daemon.runtime import CPU, Device, Session, open_session, require_cuda
+from perceivers.errors import ModelMismatch, PerformerError
+from perceivers.manifest import EXPORT_AGAIN, Manifest
+
+PROVIDERS = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "int8", "fp32", "fp16")  # on the CPU, auto is the first that a folder has
+GPU_PRECISION = "fp16"  # CUDA has this attention in no other
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGraph:
+    """A graph, ready to run."""
+
+    path: Path
+    session: Session
+    device: Device
+    precision: str
+    caches: Sequence[str]
+
+    @property
+    def provider(self) -> str:
+        """What really runs it, whatever was asked for."""
+        return str(self.session.get_providers()[0])
+
+    @property
+    def float_type(self) -> type[np.floating]:
+        """Type of its caches and angles."""
+        return np.float16 if self.precision == "fp16" else np.float32
+
+    def check_rows_are_open(self) -> None:
+        """Raise ModelMismatch for a graph whose caches have a number of rows of their own."""
+        fixed = [
+            tensor.name
+            for tensor in self.session.get_inputs()
+            if tensor.name in self.caches and not isinstance(tensor.shape[2], str)
+        ]
+        if fixed:
+            raise ModelMismatch(
+                f"{self.path}: cache {fixed[0]} has a fixed number of rows, as the CPU alone can "
+                f"use it; {EXPORT_AGAIN}"
+            )
+
+
+def check_choice(provider: str, precision: str) -> None:
+    """Raise PerformerError for a choice that does not exist."""
+    if provider not in PROVIDERS:
+        raise PerformerError(f"provider must be one of {', '.join(PROVIDERS)}, not {provider!r}")
+    if precision not in PRECISIONS:
+        raise PerformerError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+
+
+def open_graph(
+    folder: Path, manifest: Manifest, device: Device, precision: str, threads: int
+) -> OpenGraph:
+    """Open the graph of a folder for a device.
+
+    Raises PerformerError where the device or the precision cannot be had, ModelMismatch for a
+    graph that is not what the manifest promises.
+    """
+    choose = _cpu_precision if device == CPU else _gpu_precision
+    chosen = choose(folder, manifest, precision)
+    if device != CPU:
+        require_cuda()
+    path = folder / manifest.graphs[chosen].name
+    session = open_session(path, device, threads)
+    _check_caches(path, session, manifest)
+    graph = OpenGraph(path, session, device, chosen, [cache.name for cache in manifest.caches])
+    if graph.provider != device.provider:
+        raise PerformerError(f"{path}: asked for {device.provider}, runs on {graph.provider}")
+    return graph
+
+
+def _cpu_precision(folder: Path, manifest: Manifest, precision: str) -> str:
+    if precision == "auto":
+        return next(name for name in PRECISIONS if name in manifest.graphs)
+    if precision not in manifest.graphs:
+        raise PerformerError(
+            f"{folder}: holds no {precision} graph; choose {', '.join(manifest.graphs)} or auto"
+        )
+    return precision
+
+
+def _gpu_precision(folder: Path, manifest: Manifest, precision: str) -> str:
+    if precision not in ("auto", GPU_PRECISION):
+        raise PerformerError(
+            f"precision {precision!r} does not run on CUDA, which has this attention in "
+            f"{GPU_PRECISION} only; choose precision {GPU_PRECISION} or auto, or provider cpu"
+        )
+    if GPU_PRECISION not in manifest.graphs:
+        raise PerformerError(
+            f"{folder}: holds no {GPU_PRECISION} graph, which CUDA needs; {EXPORT_AGAIN}"
+        )
+    return GPU_PRECISION
+
+
+def _check_caches(path: Path, session: Session, manifest: Manifest) -> None:
+    found = {tensor.name: list(tensor.shape) for tensor in session.get_inputs()}
+    for cache in manifest.caches:
+        shape = found.get(cache.name)
+        if shape is None or _with_rows(shape, cache.shape[2]) != cache.shape:
+            raise ModelMismatch(
+                f"{path}: cache {cache.name} is {shape or 'missing'}, the manifest "
+                f"promises {list(cache.shape)}; {EXPORT_AGAIN}"
+            )
+
+
+def _with_rows(shape: Sequence[int | str], rows: int) -> tuple[int | str, ...]:
+    """Return the shape of a graph's cache; where it leaves its rows open, with so many."""
+    return tuple(
+        rows if axis == 2 and isinstance(size, str) else size for axis, size in enumerate(shape)
+    )

@@ -1,0 +1,56 @@
+"""Moves rows of caches on the device where they lie: a graph of two nodes, nothing by the host."""
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from daemon.onnx_bytes import small_model
+from daemon.runtime import Device, Value, open_session, share
+
+ROWS_AXIS = 2  # of (1, H, rows, D)
+
+
+class RowMover:
+    """Cuts rows out of one buffer, and puts rows into another or the same."""
+
+    def __init__(self, device: Device, dtype: DTypeLike) -> None:
+        self.device = device
+        self.dtype = np.dtype(dtype)
+        self._session = open_session(_graph(dtype), device)
+
+    def cut(self, source: Value, start: int, stop: int) -> Value:
+        """Return a copy of rows start..stop - 1 of a buffer."""
+        binding = self._bind(source, start, stop, 0, 0)
+        binding.bind_output("rows", self.device.name, 0)
+        self._session.run_with_iobinding(binding)
+        return binding.get_outputs()[0]
+
+    def move(self, source: Value, start: int, stop: int, target: Value, goal: int) -> None:
+        """Let `target` hold rows start..stop - 1 of `source` at row `goal`, and zeros elsewhere.
+
+        Both may be the same: the rows are cut out before anything is written.
+        """
+        after = target.shape()[ROWS_AXIS] - goal - (stop - start)
+        binding = self._bind(source, start, stop, goal, after)
+        binding.bind_ortvalue_output("padded", target)
+        self._session.run_with_iobinding(binding)
+
+    def _bind(self, source: Value, start: int, stop: int, before: int, after: int):  # type: ignore[no-untyped-def]
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input("source", source)
+        pads = [0, 0, before, 0, 0, 0, after, 0]
+        numbers = {"start": [start], "stop": [stop], "axis": [ROWS_AXIS], "pads": pads}
+        for name, values in numbers.items():
+            binding.bind_ortvalue_input(name, share(np.array(values, np.int64)))
+        return binding
+
+
+def _graph(dtype: DTypeLike) -> bytes:
+    numbers = {name: (np.int64, [1]) for name in ("start", "stop", "axis")}
+    return small_model(
+        [
+            ("Slice", ["source", "start", "stop", "axis"], "rows"),
+            ("Pad", ["rows", "pads"], "padded"),
+        ],
+        {"source": (dtype, [1, "H", "C", "D"]), **numbers, "pads": (np.int64, [8])},
+        {"rows": (dtype, [1, "H", "K", "D"]), "padded": (dtype, [1, "H", "P", "D"])},
+    )
