@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import torch
 from export.export_onnx import export
 from perceivers.checkpoint import load_checkpoint
 from perceivers.errors import PerformerError
+from perceivers.vocabulary import Flavour
 from tests.make_model import make_checkpoint
 from tests.small_runs import (
     ROOT,
@@ -28,9 +30,10 @@ from tests.small_runs import (
     training,
     write_chords,
 )
-from training import run_data
+from training import evaluate, run_data
 from training.command_line import DEFAULT_STEPS, STARTER_SET, TUNING_STEPS, parse
 from training.learning_curve import LearningCurve, Point
+from training.prepare_data import prepare
 from training.presets import PRESETS
 from training.run_state import BEST, LAST, STABLE
 from training.status_line import StatusLine
@@ -212,7 +215,9 @@ def test_a_run_may_start_from_another_model(
     {"combine": "concat"}, {"scales": (None,), "windows": (None, None)},
     {"scales": (), "windows": (None, None, None), "context": 128},
 ])  # fmt: skip
-def test_any_architecture_can_be_trained(tokens: Path, tmp_path: Path, variant: dict[str, Any]):
+def test_any_architecture_can_be_trained_and_scored(
+    tokens: Path, tmp_path: Path, variant: dict[str, Any], capsys: pytest.CaptureFixture[str]
+):
     architecture = replace(PRESETS["tiny"], **variant)
     command = arguments(tokens, tmp_path / "run", "--steps", "3")
     command = [word for word in command if word not in ("--preset", "tiny")]
@@ -220,8 +225,30 @@ def test_any_architecture_can_be_trained(tokens: Path, tmp_path: Path, variant: 
     Trainer(parse(command), architecture).train()
 
     assert load_checkpoint(tmp_path / "run" / LAST).architecture == architecture
+    assert score_as_told(capsys.readouterr().out) == 0
     with pytest.raises(PerformerError, match=r"the architecture asked for is not the model of"):
         Trainer(parse([*command, "--steps", "6"]), PRESETS["tiny"])
+
+
+def test_a_run_on_what_sounds_is_told_how_it_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    sounding = tmp_path / "what sounds"
+    prepare(write_chords(tmp_path / "midi"), sounding, 1, True, Flavour.SUSTAIN_388)
+
+    assert main(arguments(sounding, tmp_path / "a run", "--steps", "2")) == 0
+
+    assert score_as_told(capsys.readouterr().out) == 0
+
+
+def score_as_told(said: str) -> int:
+    """Do what the end of a run says that cannot be played; return the exit code."""
+    assert "to be scored only: " in said
+    assert "export it" not in said
+    (line,) = (line for line in said.splitlines() if line.startswith("score it:"))
+    words = shlex.split(line.removeprefix("score it:"))
+    assert words[:2] == ["python", "training/evaluate.py"]
+    return evaluate.main(words[2:])
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])

@@ -14,6 +14,7 @@ from training.options import TrainingOptions
 from training.token_store import TokenStore
 from training.validation import fixed_batches
 
+TOKENS = "tokens"  # of a run, where the music is given as MIDI files
 STARTER_LICENCE = "CC BY-NC-SA 4.0 (training/starter/LICENSE.md)"
 
 Prepare = Callable[[Path, Path, Flavour], None]
@@ -38,7 +39,7 @@ def open_data(options: TrainingOptions, architecture: Architecture, prepared: Pr
     """Open the token files of a run, which `prepared` makes first if need be."""
     folder = options.tokens
     if folder is None:
-        folder = options.run / "tokens"
+        folder = options.run / TOKENS
         prepared(options.midi, folder, Flavour.EVENTS)
     train, validation = _opened(folder, "train"), _opened(folder, "validation")
     weights = weighted_lengths(train, dict(options.weight))

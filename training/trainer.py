@@ -21,10 +21,11 @@ from perceivers.vocabulary import Flavour
 from training.ahead import Ahead
 from training.batches import Batch
 from training.learning_curve import LearningCurve, Point
+from training.next_steps import next_steps
 from training.optimizers import CLIP_NORM, Optimizers
 from training.options import TrainingOptions
 from training.prepare_data import prepare, print_report
-from training.run_data import licence_of, open_data
+from training.run_data import TOKENS, licence_of, open_data
 from training.run_state import (
     BEST,
     LAST,
@@ -224,13 +225,12 @@ class Trainer:
             self._tell_validation()
         self._draw()
         self._save(LAST)
-        best, folder = self.run / BEST, self.run / "model"
+        tokens = self.options.tokens or self.run / TOKENS
         self._say(
             f"done: step {self.progress.step}, {self.progress.tokens:,} tokens, validation "
             f"{self.progress.validation_nll:.3f} nats/token; the best so far, "
-            f"{self.progress.best_validation_nll:.3f}, is {best}\n"
-            f"export it:  python export/export_onnx.py {best} {folder}\n"
-            f"play it:    python -m daemon --model {folder}"
+            f"{self.progress.best_validation_nll:.3f}, is {self.run / BEST}\n"
+            + next_steps(self.run, tokens, self.architecture, self.data.flavour)
         )
 
     # --- what the loop stands on ---
