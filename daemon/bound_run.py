@@ -34,7 +34,7 @@ class BoundRun:
         self.cos = np.zeros((count, half), caches[0].dtype)
         self.sin = np.zeros((count, half), caches[0].dtype)
         self._session = session
-        self._binding = session.io_binding()
+        self.binding = session.io_binding()
         self._device = device
         self._sent: list[tuple[Value, NDArray[Any]]] = []
         for name, array in (("tokens", self.tokens[None]), ("cos", self.cos), ("sin", self.sin)):
@@ -43,13 +43,13 @@ class BoundRun:
             self._bind_cache(cache)
         self._logits = np.zeros((1, count, architecture.vocabulary_size), np.float32)
         self._logits_value = self._place(self._logits)
-        self._binding.bind_ortvalue_output("logits", self._logits_value)
+        self.binding.bind_ortvalue_output("logits", self._logits_value)
 
     def __call__(self) -> Array:
         """Run; return the logits (T, V), which the next run may overwrite."""
         for value, array in self._sent:
             value.update_inplace(array)
-        self._session.run_with_iobinding(self._binding)
+        self._session.run_with_iobinding(self.binding)
         logits: Array = self._logits if self._device is None else self._logits_value.numpy()
         return logits[0]
 
@@ -57,14 +57,14 @@ class BoundRun:
         last_row, rows = length_names(cache.tensors[0])
         self._bind_input(last_row, cache.last_row)
         # The number of rows is read by the host, on a GPU too: it decides what to start there.
-        self._binding.bind_ortvalue_input(rows, share(cache.rows))
+        self.binding.bind_ortvalue_input(rows, share(cache.rows))
         for tensor, value in zip(cache.tensors, cache.values, strict=True):
-            self._binding.bind_ortvalue_input(tensor.name, value)
-            self._binding.bind_ortvalue_output(f"{tensor.name}_out", value)
+            self.binding.bind_ortvalue_input(tensor.name, value)
+            self.binding.bind_ortvalue_output(f"{tensor.name}_out", value)
 
     def _bind_input(self, name: str, array: NDArray[Any]) -> None:
         value = self._place(array)
-        self._binding.bind_ortvalue_input(name, value)
+        self.binding.bind_ortvalue_input(name, value)
         if self._device is not None:
             self._sent.append((value, array))
 

@@ -58,9 +58,14 @@ def check_choice(provider: str, precision: str) -> None:
 
 
 def open_graph(
-    folder: Path, manifest: Manifest, device: Device, precision: str, threads: int
+    folder: Path,
+    manifest: Manifest,
+    device: Device,
+    precision: str,
+    threads: int = 1,
+    profile: Path | None = None,
 ) -> OpenGraph:
-    """Open the graph of a folder for a device.
+    """Open the graph of a folder for a device; `profile` as `open_session` takes it.
 
     Raises PerformerError where the device or the precision cannot be had, ModelMismatch for a
     graph that is not what the manifest promises.
@@ -70,7 +75,7 @@ def open_graph(
     if device != CPU:
         require_cuda()
     path = folder / manifest.graphs[chosen].name
-    session = open_session(path, device, threads)
+    session = open_session(path, device, threads, profile)
     _check_caches(path, session, manifest)
     graph = OpenGraph(path, session, device, chosen, [cache.name for cache in manifest.caches])
     if graph.provider != device.provider:

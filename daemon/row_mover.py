@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from daemon.onnx_bytes import small_model
-from daemon.runtime import Device, Value, open_session, share
+from daemon.runtime import Binding, Device, Value, open_session, share
 
 ROWS_AXIS = 2  # of (1, H, rows, D)
 
@@ -16,6 +16,9 @@ class RowMover:
         self.device = device
         self.dtype = np.dtype(dtype)
         self._session = open_session(_graph(dtype), device)
+        # The graph's numbers, which the host reads on every device; bindings hold no reference.
+        self._start, self._stop = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        self._axis, self._pads = np.array([ROWS_AXIS], np.int64), np.zeros(8, np.int64)
 
     def cut(self, source: Value, start: int, stop: int) -> Value:
         """Return a copy of rows start..stop - 1 of a buffer."""
@@ -34,13 +37,16 @@ class RowMover:
         binding.bind_ortvalue_output("padded", target)
         self._session.run_with_iobinding(binding)
 
-    def _bind(self, source: Value, start: int, stop: int, before: int, after: int):  # type: ignore[no-untyped-def]
+    def _bind(self, source: Value, start: int, stop: int, before: int, after: int) -> Binding:
+        self._start[0], self._stop[0] = start, stop
+        self._pads[ROWS_AXIS], self._pads[ROWS_AXIS + 4] = before, after
         binding = self._session.io_binding()
         binding.bind_ortvalue_input("source", source)
-        pads = [0, 0, before, 0, 0, 0, after, 0]
-        numbers = {"start": [start], "stop": [stop], "axis": [ROWS_AXIS], "pads": pads}
-        for name, values in numbers.items():
-            binding.bind_ortvalue_input(name, share(np.array(values, np.int64)))
+        numbers = {
+            "start": self._start, "stop": self._stop, "axis": self._axis, "pads": self._pads,
+        }  # fmt: skip
+        for name, array in numbers.items():
+            binding.bind_ortvalue_input(name, share(array))
         return binding
 
 

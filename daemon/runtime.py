@@ -57,6 +57,11 @@ def check_version() -> None:
         )
 
 
+def runtime_version() -> str:
+    """Return name and version of the runtime that is installed."""
+    return f"{onnxruntime.package_name} {onnxruntime.__version__}"
+
+
 def require_cuda() -> None:
     """Make CUDA ready for sessions. Raises PerformerError, with the next step, if it cannot be."""
     if CUDA.provider not in onnxruntime.get_available_providers():
@@ -101,9 +106,18 @@ def _version(numbers: tuple[int, int]) -> str:
     return ".".join(map(str, numbers))
 
 
-def open_session(model: Path | bytes, device: Device = CPU, threads: int = 1) -> Session:
-    """Open a graph on a device. Raises ModelMismatch for one that the runtime cannot load."""
+def open_session(
+    model: Path | bytes, device: Device = CPU, threads: int = 1, profile: Path | None = None
+) -> Session:
+    """Open a graph on a device.
+
+    profile: how the file begins that `Session.end_profiling` writes and names.
+    Raises ModelMismatch for a graph that the runtime cannot load.
+    """
     options = onnxruntime.SessionOptions()
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
