@@ -1,150 +1,121 @@
-"""Measure how long the engine takes for a token, against the length of its context.
+"""Measure the engine: time of a token and its floor, speed of reading, memory, start.
 
     python daemon/benchmark.py MODEL_FOLDER
 
 Times are the processor time of the one thread that computes, so that other programs on the
-machine disturb them little; medians. The floor is the time to read every byte that a step needs,
-weights and cache rows, at the speed with which this machine reads memory.
+machine disturb them little; medians, and the least and greatest median of a round as spread. The
+floor is the time in which one thread reads as many bytes as a step needs, weights and cache rows,
+from a buffer of just this size; the memory's floor is the same at the speed of the memory itself.
 """
 
 import argparse
 import json
+import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median, quantiles
 
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np
-
 from daemon.engine import Engine
 from daemon.figures import Curve, Panel, draw_panels, machine
+from daemon.footprint import Footprint
+from daemon.step_times import CHUNKS, Row, measure
 from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
 
 CONTEXTS = (0, 1024, 4096, 16_384, 32_768)
-CHUNKS = (1, 2, 4, 8, 16, 32, 64)
-STEPS = 200
-PREFILL_RUNS = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What was measured at one length of context."""
-
-    context: int
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    floor_ms: float
-    tokens_per_s: dict[int, float]  # by tokens in a run
+FOOTPRINT = Path(__file__).resolve().with_name("footprint.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was measured of one precision."""
+    """Everything measured."""
 
-    precision: str
+    machine: str
     provider: str
+    rounds: int
+    steps: int
     memory_gb_per_s: float
     rows: list[Row]
+    footprints: list[Footprint]
 
 
-def step_times_ms(engine: Engine, context: int, steps: int = STEPS) -> list[float]:
-    """Return the times of single tokens after `context` tokens."""
-    _fill(engine, context)
-    return [_timed_ms(engine, 1) for _ in range(steps)]
+def report(folder: Path, precisions: Sequence[str], rounds: int, steps: int, run: int) -> Report:
+    """Measure a model folder: rounds of steps, and a long run of `run` steps."""
+    engines = [Engine.open(folder, precision=precision, provider="cpu") for precision in precisions]
+    largest = engines[0].manifest.architecture.context
+    contexts = sorted({min(context, largest) for context in CONTEXTS})
+    rows, bytes_per_s = measure(engines, contexts, rounds, steps)
+    provider = engines[0].provider
+    del engines
+    footprints = [footprint(folder, precision, run) for precision in precisions]
+    return Report(machine(), provider, rounds, steps, bytes_per_s / 1e9, rows, footprints)
 
 
-def prefill_rate(engine: Engine, context: int, chunk: int) -> float:
-    """Return tokens per second, read `chunk` at a time after `context` tokens."""
-    _fill(engine, context)
-    return 1000 * chunk / median(_timed_ms(engine, chunk) for _ in range(PREFILL_RUNS))
+def footprint(folder: Path, precision: str, run: int) -> Footprint:
+    """Measure memory and start in a process of its own. Raises PerformerError if it fails."""
+    command = [sys.executable, str(FOOTPRINT), str(folder)]
+    command += ["--precision", precision, "--steps", str(run)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise PerformerError(f"{FOOTPRINT.name} ended with exit code {done.returncode}")
+    found = json.loads(done.stdout)
+    memory_mb = {int(context): mb for context, mb in found["memory_mb"].items()}
+    return Footprint(**found | {"memory_mb": memory_mb})
 
 
-def step_bytes(engine: Engine, context: int) -> int:
-    """Return the bytes that one step reads: the matrices once, and every visible cache row."""
-    manifest = engine.manifest
-    tables = 2 * manifest.tables.bytes  # in the graph as well, where a step reads one row of them
-    weights = manifest.graphs[engine.precision].bytes - tables
-    row = manifest.architecture.dim * np.dtype(np.float32).itemsize
-    return weights + sum(min(context, cache.window) * row for cache in manifest.caches)
+def print_report(found: Report) -> None:
+    """Print tables."""
+    _print(
+        f"{found.machine}; {found.provider}, one thread; {found.rounds} rounds of {found.steps} "
+        f"steps; one thread reads memory at {found.memory_gb_per_s:.1f} GB/s"
+    )
+    for precision in dict.fromkeys(row.precision for row in found.rows):
+        rows = [row for row in found.rows if row.precision == precision]
+        _print_steps(precision, rows)
+        _print("tokens per second by tokens in a run; last, all of the context at once, in s")
+        _print(f"{'context':>8} " + " ".join(f"{chunk:>6}" for chunk in CHUNKS))
+        for row in rows:
+            rates = " ".join(f"{rate:6.0f}" for rate in row.tokens_per_s.values())
+            _print(f"{row.context:>8} {rates} {row.fill_ms / 1000:6.2f}")
+    for taken in found.footprints:
+        memory = ", ".join(f"{context:,}: {mb:.0f}" for context, mb in taken.memory_mb.items())
+        _print(f"{taken.precision}: opened in {taken.open_s:.2f} s; MB by context: {memory}")
+        parts = " ".join(f"{ms:.2f}" for ms in taken.run_ms)
+        _print(f"  {taken.run_steps:,} steps beyond a full context, ms in each tenth: {parts}")
+        grown = taken.run_memory_mb[-1] - taken.run_memory_mb[0]
+        _print(f"  memory grown since the first tenth: {grown:.1f} MB")
 
 
-def read_bandwidth() -> float:
-    """Return the bytes per second that one thread reads from memory."""
-    array = np.ones(2**25, np.float32)
-    seconds = []
-    for _ in range(9):
-        start = time.thread_time()
-        array.sum()
-        seconds.append(time.thread_time() - start)
-    return array.nbytes / median(seconds)
+def _print_steps(precision: str, rows: Sequence[Row]) -> None:
+    _print(precision)
+    titles = ("p50 ms", "of rounds", "p95 ms", "p99 ms", "floor ms", "ratio", "memory's floor")
+    widths = (8, 13, 8, 8, 9, 6, 15)
+    cells = zip(titles, widths, strict=True)
+    _print(f"{'context':>8} " + " ".join(f"{title:>{width}}" for title, width in cells))
+    for row in rows:
+        spread = f"{row.least_ms:.2f}–{row.greatest_ms:.2f}"
+        _print(
+            f"{row.context:>8} {row.p50_ms:8.2f} {spread:>13} {row.p95_ms:8.2f} {row.p99_ms:8.2f} "
+            f"{row.floor_ms:9.2f} {row.ratio:6.2f} {row.memory_floor_ms:15.2f}"
+        )
 
 
-def _fill(engine: Engine, context: int) -> None:
-    engine.reset()
-    if context:
-        engine.feed(_random_tokens(engine, context))
-
-
-def _timed_ms(engine: Engine, count: int) -> float:
-    tokens = _random_tokens(engine, count)
-    start = time.thread_time()
-    engine.read(tokens)
-    return 1000 * (time.thread_time() - start)
-
-
-def _random_tokens(engine: Engine, count: int) -> list[int]:
-    size = engine.manifest.architecture.vocabulary_size
-    tokens: list[int] = np.random.default_rng(engine.position).integers(0, size, count).tolist()
-    return tokens
-
-
-def measure(folder: Path, precision: str) -> Report:
-    """Measure one precision at every context that the model has."""
-    engine = Engine.open(folder, precision=precision, rewind_tokens=0)
-    largest = engine.manifest.architecture.context
-    bandwidth = read_bandwidth()
-    rows = []
-    for context in sorted({min(context, largest) for context in CONTEXTS}):
-        times = quantiles(step_times_ms(engine, context), n=100)
-        floor_ms = 1000 * step_bytes(engine, context) / bandwidth
-        rates = {chunk: prefill_rate(engine, context, chunk) for chunk in CHUNKS}
-        rows.append(Row(context, times[49], times[94], times[98], floor_ms, rates))
-    return Report(precision, engine.provider, bandwidth / 1e9, rows)
-
-
-def print_report(report: Report) -> None:
-    """Print two tables."""
-    memory = f"memory {report.memory_gb_per_s:.1f} GB/s"
-    _print(f"{report.precision} on {report.provider}, one thread; {memory}")
-    _print(f"{'context':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'floor ms':>9} {'ratio':>6}")
-    for row in report.rows:
-        cells = f"{row.p50_ms:8.2f} {row.p95_ms:8.2f} {row.p99_ms:8.2f} {row.floor_ms:9.2f}"
-        _print(f"{row.context:>8} {cells} {row.p50_ms / row.floor_ms:6.2f}")
-    _print("tokens per second by tokens in a run")
-    _print(f"{'context':>8} " + " ".join(f"{chunk:>6}" for chunk in CHUNKS))
-    for row in report.rows:
-        rates = " ".join(f"{rate:6.0f}" for rate in row.tokens_per_s.values())
-        _print(f"{row.context:>8} {rates}")
-
-
-def draw(reports: Sequence[Report], path: Path) -> None:
+def draw(found: Report, path: Path) -> None:
     """Draw the time of a token, its floor, and the speed of reading."""
     steps: dict[str, Curve] = {}
     rates: dict[str, Curve] = {}
-    for report in reports:
-        contexts = [row.context for row in report.rows]
-        steps[f"{report.precision}, p50"] = (contexts, [row.p50_ms for row in report.rows])
-        steps[f"{report.precision}, floor"] = (contexts, [row.floor_ms for row in report.rows])
-        rates[f"{report.precision}, {CHUNKS[-1]} at once"] = (
+    for precision in dict.fromkeys(row.precision for row in found.rows):
+        rows = [row for row in found.rows if row.precision == precision]
+        contexts = [row.context for row in rows]
+        steps[f"{precision}, p50"] = (contexts, [row.p50_ms for row in rows])
+        steps[f"{precision}, floor"] = (contexts, [row.floor_ms for row in rows])
+        rates[f"{precision}, {CHUNKS[-1]} at once"] = (
             contexts,
-            [row.tokens_per_s[CHUNKS[-1]] for row in report.rows],
+            [row.tokens_per_s[CHUNKS[-1]] for row in rows],
         )
     panels = [
         Panel("time of one token", "tokens of context", "ms", steps, is_x_logarithmic=True),
@@ -163,23 +134,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("folder", type=Path, help="model folder")
     parser.add_argument("--precision", nargs="+", default=["int8", "fp32"], help="graphs to run")
+    parser.add_argument("--rounds", type=int, default=9, help="that are counted")
+    parser.add_argument("--steps", type=int, default=60, help="in a round, at each context")
+    parser.add_argument("--run", type=int, default=5000, help="steps of the long run")
     parser.add_argument("--json", type=Path, help="write everything measured here")
     parser.add_argument("--picture", type=Path, help="draw a PNG here")
     options = parser.parse_args(arguments)
-    reports = []
     try:
-        for precision in options.precision:
-            reports.append(measure(options.folder, precision))
-            print_report(reports[-1])
+        found = report(
+            options.folder, options.precision, options.rounds, options.steps, options.run
+        )
     except PerformerError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    print_report(found)
     if options.json:
         with atomic_path(options.json) as partial:
-            content = {"machine": machine(), "reports": [asdict(report) for report in reports]}
-            partial.write_text(json.dumps(content, indent=1) + "\n")
+            partial.write_text(json.dumps(asdict(found), indent=1) + "\n")
     if options.picture:
-        draw(reports, options.picture)
+        draw(found, options.picture)
     return 0
 
 

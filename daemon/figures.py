@@ -30,6 +30,16 @@ class Panel:
     is_x_logarithmic: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar, with the least and greatest value that it sums up."""
+
+    name: str
+    value: float
+    least: float
+    greatest: float
+
+
 def machine() -> str:
     """Return the processor and the system that figures were measured on."""
     cpu_info = Path("/proc/cpuinfo")
@@ -49,6 +59,25 @@ def draw_panels(path: Path, panels: Sequence[Panel]) -> None:
         axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label, ylim=(0, None))
         axis.grid(alpha=0.3)
         axis.legend()
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=110, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+def draw_bars(path: Path, title: str, label: str, bars: Sequence[Bar]) -> None:
+    """Draw bars with their values on a logarithmic scale to a PNG, the first at the bottom."""
+    figure, axis = pyplot.subplots(figsize=(9, 1 + 0.3 * len(bars)))
+    values = [bar.value for bar in bars]
+    spread = [
+        [max(0.0, bar.value - bar.least) for bar in bars],
+        [max(0.0, bar.greatest - bar.value) for bar in bars],
+    ]
+    axis.barh([bar.name for bar in bars], values, xerr=spread, color="#88a", ecolor="#335")
+    for index, bar in enumerate(bars):
+        axis.text(bar.greatest * 1.05, index, f"{bar.value:.3g}", va="center", fontsize=8)
+    axis.set_xscale("log")
+    axis.set(title=title, xlabel=label, xlim=(min(values) / 2, max(values) * 3))
+    axis.grid(alpha=0.3, axis="x")
     with atomic_path(path) as partial:
         figure.savefig(partial, dpi=110, bbox_inches="tight")
     pyplot.close(figure)

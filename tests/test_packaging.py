@@ -22,6 +22,8 @@ MAY_IMPORT = {
 TRAINING_STACK = {"accelerate", "onnx", "torch"}
 ONE_IMPORTER = {"mido", "rtmidi", "yaml", "zmq"}
 ONE_IMPORTER_PER_PACKAGE = {"onnxruntime"}  # export checks parity with it, the daemon plays with it
+# Other people's models, which nobody needs: an environment of theirs runs the file that has them.
+FOREIGN = {"notochord", "perceiver", "pretty_midi"}
 DISTRIBUTIONS = {
     "onnxruntime": "onnxruntime-gpu",
     "rtmidi": "python-rtmidi",
@@ -109,6 +111,7 @@ def test_every_outside_library_is_declared_for_the_package_that_imports_it() -> 
         (str(path.relative_to(ROOT)), name)
         for path in SOURCES
         for name in top_level(path) - set(PACKAGES) - sys.stdlib_module_names
+        if not (path.parent.name == "contest" and name in FOREIGN)
         if DISTRIBUTIONS.get(name, name) not in declared[path.relative_to(ROOT).parts[0]]
     }
 
