@@ -6,13 +6,13 @@ cross-attentions. Reading it needs neither torch nor ONNX Runtime.
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from perceivers.architecture import Architecture
+from perceivers.atomic import atomic_path
 from perceivers.errors import ModelMismatch
 from perceivers.vocabulary import VOCABULARY_SIZE, fingerprint
 
@@ -67,6 +67,25 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """How well a graph, run by the engine, predicted music that nobody trained it on."""
+
+    nats_per_token: float
+    low: float | None
+    high: float | None
+    """95 % bootstrap interval over pieces; None where there were fewer than two."""
+    pieces: int
+    tokens: int
+    """As many as were scored."""
+    split: str
+    datasets: tuple[str, ...]
+    """Empty for all."""
+    every_block: int
+    music_sha256: str
+    """Of all tokens of the pieces: equal where the same music was scored."""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything that is known about an exported model without opening its graphs."""
 
@@ -87,6 +106,8 @@ class Manifest:
     licence: str
     weights: ModelFile | None = None
     """The checkpoint in half precision, to train on from; playing does not need it."""
+    scores: dict[str, Score] = field(default_factory=dict)
+    """Of each precision, as far as they were measured: `training/evaluate.py --note`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -140,13 +161,8 @@ def describe_file(path: Path) -> ModelFile:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest; an old one stays until the new one is complete on the disk."""
-    partial = folder / f".{MANIFEST_FILE}.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(manifest.to_json(), file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / MANIFEST_FILE)
+    with atomic_path(folder / MANIFEST_FILE) as partial:
+        partial.write_text(json.dumps(manifest.to_json(), indent=2) + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -210,7 +226,12 @@ def _from_json(fields: dict[str, Any]) -> Manifest:
         data=fields["data"],
         licence=fields["licence"],
         weights=ModelFile(**fields["weights"]) if fields.get("weights") else None,
+        scores={name: _score(score) for name, score in fields.get("scores", {}).items()},
     )
+
+
+def _score(fields: dict[str, Any]) -> Score:
+    return Score(**(fields | {"datasets": tuple(fields["datasets"])}))
 
 
 def _four(shape: list[int]) -> tuple[int, int, int, int]:

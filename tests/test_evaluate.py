@@ -2,9 +2,11 @@
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,13 @@ import pytest
 from perceivers import vocabulary as v
 from perceivers.checkpoint import load_checkpoint, save_checkpoint
 from perceivers.encoder import encode
+from perceivers.errors import ModelMismatch
+from perceivers.manifest import GRAPH_FILES, read_manifest
 from perceivers.midi_files import Track, write_performance
 from tests.make_model import make_checkpoint
 from tests.simple_music import music
 from training.evaluate import main
+from training.evaluation.note import note
 from training.evaluation.pieces import HeldOut, encoder_fingerprint, limited, tagged
 from training.prepare_data import prepare
 
@@ -173,9 +178,61 @@ def test_training_pieces_do_not_stand_in_for_a_split_that_the_manifest_lacks(
     assert "no piece in split 'validation'; --split all takes all" in capsys.readouterr().err
 
 
+def test_figures_are_noted_in_the_manifest_for_each_precision(
+    tiny_model_folder: Path, split_midi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder, out = Path(shutil.copytree(tiny_model_folder, tmp_path / "model")), tmp_path / "f.json"
+    command = ["--model", str(folder), "--midi", str(split_midi), "--json", str(out), "--note"]
+    before = read_manifest(folder)
+    assert before.scores == {}
+
+    for count, precision in enumerate(GRAPH_FILES, start=1):
+        given = ["--precision", precision, "--datasets", "set1,set2", "--every", "2"]
+        assert main([*command, *given]) == 0
+
+        figures, noted = json.loads(out.read_text()), read_manifest(folder).scores
+        assert len(noted) == count
+        score = noted[precision]
+        assert asdict(score) == {
+            "nats_per_token": figures["nats_per_token"]["value"],
+            "low": figures["nats_per_token"]["low"],
+            "high": figures["nats_per_token"]["high"],
+            "pieces": 2,
+            "tokens": figures["tokens"],
+            "split": "validation",
+            "datasets": ("set1", "set2"),
+            "every_block": 2,
+            "music_sha256": figures["tokens_sha256"],
+        }
+        assert score.low is not None
+        assert f"noted for {precision} in {folder / 'manifest.json'}" in capsys.readouterr().out
+
+    assert noted["int8"] != noted["fp32"] != noted["fp16"]
+    assert noted["int8"].nats_per_token == pytest.approx(noted["fp32"].nats_per_token, abs=0.01)
+    assert noted["fp16"].nats_per_token == pytest.approx(noted["fp32"].nats_per_token, abs=0.01)
+    assert main([*command, "--split", "train"]) == 0
+    again = read_manifest(folder)
+    assert again.scores["fp32"].split == "train"
+    assert again.scores["int8"] == noted["int8"]
+    assert replace(again, scores={}) == before
+
+
+def test_what_was_not_scored_by_the_graph_in_the_folder_is_not_noted(
+    tiny_model_folder: Path, tmp_path: Path
+):
+    folder = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+
+    with pytest.raises(ModelMismatch, match="its int8 graph was replaced while it was scored"):
+        note(folder, {"precision": "int8", "graph_sha256": "of another"})
+
+    assert read_manifest(folder).scores == {}
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
+        (["--model", "{checkpoint}", "--note"], "give a model folder, and no --blocks"),
+        (["--model", "{folder}", "--blocks", "--note"], "give a model folder, and no --blocks"),
         (["--model", "{nothing}"], "no such checkpoint, run folder or model folder"),
         (["--model", "{midi}"], "give a checkpoint, a run folder or a model folder"),
         (["--model", "{text}"], "not a readable checkpoint"),

@@ -47,6 +47,12 @@ def test_a_written_manifest_reads_back_equal(tiny_model_folder: Path, tmp_path: 
     assert copied | {"checkpoint.pt"} == {path.name for path in tiny_model_folder.iterdir()}
 
 
+def test_a_folder_from_before_scores_were_noted_opens(folder: Path) -> None:
+    change(folder, lambda fields: fields.pop("scores"))
+
+    assert read_manifest(folder).scores == {}
+
+
 def test_the_manifest_says_what_was_exported(tiny_model_folder: Path) -> None:
     manifest = read_manifest(tiny_model_folder)
 
@@ -55,6 +61,7 @@ def test_the_manifest_says_what_was_exported(tiny_model_folder: Path) -> None:
     assert manifest.caches == cache_tensors(TINY)
     assert set(manifest.graphs) == set(manifest.parity) == {"fp32", "int8", "fp16"}
     assert manifest.progress == {"steps": 0}
+    assert manifest.scores == {}
     assert (manifest.data, manifest.licence) == ("none: random weights", "none needed")
 
 

@@ -31,18 +31,19 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 from perceivers import vocabulary as v
 from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
+from perceivers.manifest import MANIFEST_FILE
+from training.evaluation.command_line import parse
 from training.evaluation.figures import Figure, piece_figures, summary
+from training.evaluation.note import check_notable, note
 from training.evaluation.pieces import (
-    ALL,
     Choice,
     Selection,
     encoder_fingerprint,
     select,
     select_midi,
 )
-from training.evaluation.report_request import ReportRequest, add_report_options, report_request
+from training.evaluation.report_request import ReportRequest, report_request
 from training.evaluation.scorers import How, open_scorer
-from training.midi_folder import SPLITS
 
 MOST_SKIPPED_TOLD = 20
 
@@ -130,88 +131,14 @@ def told(figure: Figure) -> str:
     return f"{figure['value']:.3f}{interval}"
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--model", type=Path, required=True, help="model folder, run folder or checkpoint"
-    )
-    _add_data(parser)
-    _add_how(parser)
-    add_report_options(parser)
-    parser.add_argument("--json", type=Path, help="file for the figures")
-    options = parser.parse_args(arguments)
-    if options.limit_tokens is not None and options.limit_tokens < 2:
-        parser.error(f"--limit-tokens {options.limit_tokens} must be at least 2")
-    if options.every < 1:
-        parser.error(f"--every {options.every} must be at least 1")
-    if options.processes < 0:
-        parser.error(f"--processes {options.processes} must be at least 0 (0 chooses)")
-    return options
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    data = parser.add_mutually_exclusive_group(required=True)
-    data.add_argument("--midi", type=Path, help="folder of MIDI files")
-    data.add_argument("--tokens", type=Path, help="folder made by prepare_data.py")
-    parser.add_argument(
-        "--split",
-        choices=(*SPLITS, ALL),
-        help="default: validation; all of a folder of MIDI files that has no manifest",
-    )
-    parser.add_argument("--datasets", default="", help="only these: asap,maestro_extra")
-    parser.add_argument(
-        "--source",
-        choices=[source.value for source in v.Source],
-        help="tell the model that this is how the music was captured (default: what a manifest "
-        "says, else disklavier)",
-    )
-    parser.add_argument("--limit-tokens", type=int, help="score about so many tokens, not all")
-    parser.add_argument(
-        "--every", type=int, default=1, help="score every k-th block of each piece only"
-    )
-
-
-def _add_how(parser: argparse.ArgumentParser) -> None:
-    protocol = parser.add_mutually_exclusive_group()
-    protocol.add_argument(
-        "--streamed",
-        dest="protocol",
-        action="store_const",
-        const="streamed",
-        help="by the engine that plays (default for a model folder)",
-    )
-    protocol.add_argument(
-        "--blocks",
-        dest="protocol",
-        action="store_const",
-        const="blocks",
-        help="by the block protocol in torch (default for a checkpoint; of a model folder, its "
-        "checkpoint.pt)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("fp32", "int8", "bf16"),
-        default="fp32",
-        help="int8 is for --streamed, bf16 for --blocks (default: fp32)",
-    )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="for --blocks")
-    parser.add_argument(
-        "--processes",
-        type=int,
-        default=0,
-        help="for --streamed: engines side by side (default: one per core, at most 8)",
-    )
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
-    options = parse(arguments)
+    options = parse(arguments, __doc__)
     try:
         if options.json is not None:
             check_writable(options.json)
+        if options.note:
+            check_notable(options.model, options.protocol)
         if options.report is None:
             figures = evaluate(options)
             print_figures(figures)
@@ -220,6 +147,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.json is not None:
             with atomic_path(options.json) as partial:
                 partial.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n")
+        if options.note:
+            note(options.model, figures)
+            print(f"noted for {figures['precision']} in {options.model / MANIFEST_FILE}")
     except PerformerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

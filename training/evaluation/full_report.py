@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from perceivers.errors import PerformerError
-from perceivers.manifest import MANIFEST_FILE, describe_file
+from perceivers.manifest import MANIFEST_FILE, describe_file, read_manifest
 from training.evaluation.continuation_folder import INDEX, Continuation, load_continuations
 from training.evaluation.continuation_parts import MAKERS, Excerpts, listening
 from training.evaluation.continuations import Request, make_continuations
@@ -167,10 +168,11 @@ def _settings(request: ReportRequest) -> JsonValues:
 
 
 def _fingerprint(model: Path) -> str:
-    """Return a hash of a checkpoint, a run's best one, or a model folder's manifest."""
-    names = (MANIFEST_FILE, BEST)
-    inside = (model / name for name in names if (model / name).is_file())
-    path = next(inside, model)
+    """Return a hash of a checkpoint, a run's best one, or what a model folder promises to be."""
+    if (model / MANIFEST_FILE).is_file():
+        promised = replace(read_manifest(model), scores={})  # which change nothing in the model
+        return hashlib.sha256(repr(promised).encode()).hexdigest()
+    path = model / BEST if (model / BEST).is_file() else model
     return describe_file(path).sha256 if path.is_file() else ""
 
 

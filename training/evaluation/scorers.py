@@ -68,8 +68,8 @@ def _within(folder: Path, name: str, missing: str) -> Path:
 def _streamed(folder: Path, how: How) -> Scorer:
     if how.precision == "bf16" or how.device != "cpu":
         raise PerformerError(
-            f"{folder}: the engine runs in fp32 or int8 on the CPU; for bf16 or another device "
-            "score the checkpoint by blocks (--blocks)"
+            f"{folder}: the engine runs in fp32, int8 or fp16 on the CPU; for bf16 or another "
+            "device score the checkpoint by blocks (--blocks)"
         )
     manifest = read_manifest(folder)
     graph = manifest.graphs.get(how.precision)
