@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 IR_VERSION = 10
-OPSET = 20
+OPSET = 18  # CUDA has Pad of the next ones only in newer runtimes
 ELEMENT_TYPES = {"float32": 1, "int64": 7, "float16": 10}
 
 Shape = Sequence[int | str]
