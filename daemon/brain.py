@@ -195,6 +195,7 @@ class Brain:
         rng = np.random.default_rng(secrets.randbits(31) if seed is None else seed)
         self._turn = message.turn
         self._performer.begin_turn(message.start_s, message.held, message.parameters, rng)
+        self._feed_within(0.0)
 
     def _work(self, now_s: float) -> bool:
         """Do one small piece of work; return whether more may be waiting."""

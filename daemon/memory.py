@@ -19,6 +19,7 @@ from perceivers.vocabulary import STEPS_PER_SECOND, Source
 MAX_SILENCE_S = 10.0
 OPENING_TOKENS = 2  # BOS and the tag of the source
 LIVE = Source.DISKLAVIER  # of the sources in training, the one nearest to a live keyboard
+MOST_MOMENTS = 2048  # of a long turn; the engine goes back no further in any case
 SAME_MOMENT_S = 0.02  # an event sent this near to its plan was sent as planned
 
 Logits = npt.NDArray[np.float32]
@@ -59,8 +60,8 @@ class Moment(NamedTuple):
 class Memory:
     """Keeps engine, token history and musical state in agreement.
 
-    Heard tokens may wait (`lag_tokens`) until `digest` or `logits` feeds them; tokens of a turn
-    are fed as they are taken.
+    Tokens, heard or taken, wait (`lag_tokens`) until `digest` or `logits` feeds them. So what a
+    token says can leave before the engine has read it.
     """
 
     def __init__(self, engine: TokenEngine, context: int) -> None:
@@ -91,7 +92,7 @@ class Memory:
 
     @property
     def lag_tokens(self) -> int:
-        """Tokens heard but not yet fed."""
+        """Tokens heard or taken but not yet fed."""
         return self.token_count - self._fed
 
     @property
@@ -131,11 +132,9 @@ class Memory:
         return self._moments[self._fed].logits
 
     def take(self, token: int) -> TimedEvent | None:
-        """Feed one token of our own; return the event that it completes, in session time."""
-        assert self.lag_tokens == 0, "tokens are taken only after everything heard is fed"
+        """Take one token of our own; return the event that it completes, in session time."""
         event = self._encoder.state.advance(token)
         self._tokens.append(token)
-        self._feed([token])
         return None if event is None else TimedEvent(self.now_s, event)
 
     def _feed(self, tokens: list[int]) -> None:
@@ -146,6 +145,8 @@ class Memory:
             self._moments.clear()
             self._forget_oldest()
         self._moments[self._fed] = moment
+        if len(self._moments) > MOST_MOMENTS:
+            del self._moments[next(iter(self._moments))]  # the oldest
 
     def bookmark(self) -> Bookmark:
         """Feed what waits and return this moment, until `agree` returns to it."""
@@ -195,7 +196,10 @@ class Memory:
         del self._tokens[token_count - self._dropped :]
         if self._fed <= token_count:
             return
-        known = max(count for count in self._moments if count <= token_count)
+        known = max((count for count in self._moments if count <= token_count), default=None)
+        if known is None:
+            self._feed_again()
+            return
         moment = self._moments[known]
         try:
             self._engine.rewind(moment.mark)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from daemon.engine import Engine
-from daemon.memory import MAX_SILENCE_S, Memory
+from daemon.memory import MAX_SILENCE_S, MOST_MOMENTS, Memory
 from perceivers import vocabulary as v
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 
@@ -38,7 +38,11 @@ def logits_after(folder: Path, events: Sequence[TimedEvent]) -> np.ndarray:
 def take_note(memory: Memory, pitch: int, steps: int) -> list[TimedEvent]:
     """Take the tokens of one note of our own, lasting so many steps."""
     tokens = [v.VELOCITY + 9, v.NOTE_ON + pitch, v.shift_token(steps), v.NOTE_OFF + pitch]
-    return [event for token in tokens if (event := memory.take(token)) is not None]
+    events = []
+    for token in tokens:
+        events.append(memory.take(token))
+        memory.logits()  # as for the choice of the next one
+    return [event for event in events if event is not None]
 
 
 def test_heard_in_pieces_equals_heard_at_once(engine: Engine, tiny_model_folder: Path) -> None:
@@ -120,16 +124,18 @@ def test_pedal_put_where_it_was_does_not_disturb_the_agreement(engine: Engine) -
     assert memory.lag_tokens == 0
 
 
+@pytest.mark.parametrize("notes", [60, MOST_MOMENTS // 4 + 10])
 def test_plan_longer_than_the_caches_reach_back_is_forgotten_too(
-    tiny_model_folder: Path,
+    tiny_model_folder: Path, notes: int
 ) -> None:
     engine = Engine.open(tiny_model_folder, precision="fp32", rewind_tokens=8)
     memory = memory_of(engine)
     for event in SCALE:
         memory.hear(event)
     bookmark = memory.bookmark()
-    for _ in range(60):
+    for _ in range(notes):
         take_note(memory, 70, 3)
+    assert len(memory._moments) <= MOST_MOMENTS
 
     memory.agree(bookmark, [])
 
