@@ -150,7 +150,9 @@ def test_a_mark_does_not_survive_a_reset(engine: Engine) -> None:
 def test_after_a_restore_every_bit_is_as_it_was(
     tiny_model_folder: Path, precision: str, length: int
 ) -> None:
-    engine = Engine.open(tiny_model_folder, precision=precision, rewind_tokens=REWIND)
+    engine = Engine.open(
+        tiny_model_folder, precision=precision, provider="cpu", rewind_tokens=REWIND
+    )
     later = random_tokens(TINY, 200, seed=1).tolist()
     if length:
         engine.feed(random_tokens(TINY, length).tolist())
@@ -302,7 +304,9 @@ def test_the_provider_is_the_one_that_runs(engine: Engine) -> None:
 def test_the_precision_is_the_chosen_one(
     tiny_model_folder: Path, precision: str, chosen: str
 ) -> None:
-    assert Engine.open(tiny_model_folder, precision=precision).precision == chosen
+    engine = Engine.open(tiny_model_folder, precision=precision, provider="cpu")
+
+    assert engine.precision == chosen
 
 
 def test_without_an_int8_graph_auto_is_fp32(folder: Path) -> None:
@@ -310,7 +314,7 @@ def test_without_an_int8_graph_auto_is_fp32(folder: Path) -> None:
     del fields["graphs"]["int8"]
     (folder / MANIFEST_FILE).write_text(json.dumps(fields))
 
-    assert Engine.open(folder).precision == "fp32"
+    assert Engine.open(folder, provider="cpu").precision == "fp32"
     assert "holds no int8 graph; choose fp32, fp16 or auto" in refusal(folder, precision="int8")
 
 
