@@ -23,7 +23,16 @@ import onnx
 
 from export.folding import fold_tables
 from export.graph import build_graph
-from export.verify import TOLERANCE, Tokens, cases, compare, engine_logits, read_music
+from export.verify import (
+    TOLERANCE,
+    Tokens,
+    cases,
+    compare,
+    engine_logits,
+    read_music,
+    told,
+    worst_of,
+)
 from perceivers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import (
@@ -141,9 +150,8 @@ def _measure_parity(
         _tell(quiet, f"checking {len(case.tokens):,} tokens, {case.name}")
         for (precision, chunk), logits in engine_logits(folder, case, GRAPH_FILES, CHUNKS).items():
             figures = compare(case.reference, logits)
-            _tell(quiet, f"  {precision} in chunks of {chunk}: {_told(figures)}")
-            if precision not in worst or figures.max_difference > worst[precision].max_difference:
-                worst[precision] = figures
+            _tell(quiet, f"  {precision} in chunks of {chunk}: {told(figures)}")
+            worst[precision] = worst_of(worst.get(precision), figures)
     if not worst["fp32"].max_difference <= TOLERANCE:  # so written, it refuses NaN as well
         raise ModelMismatch(
             f"the float32 graph differs from the checkpoint by {worst['fp32'].max_difference:.1e} "
@@ -151,13 +159,6 @@ def _measure_parity(
             "look where with export/verify.py"
         )
     return worst
-
-
-def _told(figures: Parity) -> str:
-    return (
-        f"max |difference| {figures.max_difference:.1e}, mean {figures.mean_difference:.1e}, "
-        f"KL {figures.kl_nats:.1e} nats"
-    )
 
 
 def _put_in_place(made: Path, folder: Path, scratch: Path) -> None:

@@ -57,13 +57,17 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far a graph's logits lie from the full forward pass of the checkpoint."""
+    """How far a graph's logits lie at most from the full forward pass of the checkpoint.
+
+    Each figure is the worst over several sequences, each read in chunks of several sizes.
+    """
 
     max_difference: float
     mean_difference: float
     kl_nats: float
     """Mean divergence of the graph's prediction from the checkpoint's, in nats per token."""
     tokens: int
+    """Predictions compared, over all sequences and chunk sizes."""
 
 
 @dataclass(frozen=True, slots=True)

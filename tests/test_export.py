@@ -1,5 +1,7 @@
 """An export is complete and true to its checkpoint, or it is not there."""
 
+import re
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from export import export_onnx, verify
 from export.graph import IR_VERSION, build_graph
 from export.quantisation import BLOCK, dequantise, quantise
 from perceivers.checkpoint import load_checkpoint, save_checkpoint
-from perceivers.manifest import describe_file, read_manifest
+from perceivers.manifest import Parity, describe_file, read_manifest
 from tests.make_model import TINY, make_checkpoint, make_model
 
 FILES = [
@@ -142,12 +144,30 @@ def test_verifying_prints_a_row_for_each_chunk_and_part_of_the_context(
 
     code = verify.main([str(tmp_path / "tiny"), str(checkpoint)])
 
-    rows = capsys.readouterr().out.splitlines()[2:-1]
+    lines = capsys.readouterr().out.splitlines()
     assert code == 0
+    rows = lines[2:-7]
     assert len(rows) == len(verify.CHUNKS) * 3  # below N, N to M, beyond M
     for row in rows:
         *_, torch_step, fp32, int8, fp16 = row.split()
         assert max(float(torch_step), float(fp32)) <= 1e-4 < float(fp16) < float(int8)
+    for found, stated in zip(lines[-7:-1:2], lines[-6:-1:2], strict=True):
+        assert re.match(
+            r"(fp32|int8|fp16): max \|difference\| [\d.e-]+, mean .*, KL .* nats$", found
+        )
+        assert stated == "  stated in the manifest: " + found.partition(": ")[2]
+
+
+def test_of_several_figures_the_worst_of_each_is_stated_and_none_hides_what_is_no_number() -> None:
+    near, far = Parity(0.5, 0.1, 0.01, 10), Parity(0.4, 0.2, 0.02, 20)
+    broken = verify.compare(np.zeros((2, 3), np.float32), np.full((2, 3), np.nan, np.float32))
+
+    worst = verify.worst_of(verify.worst_of(None, near), far)
+
+    assert worst == Parity(0.5, 0.2, 0.02, 30)
+    for one, other in ((worst, broken), (broken, worst)):
+        figures = astuple(verify.worst_of(one, other))[:3]
+        assert np.isnan(figures).all()
 
 
 def test_verifying_against_another_checkpoint_is_refused(
