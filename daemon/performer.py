@@ -13,7 +13,7 @@ from daemon.answer import Answer
 from daemon.memory import Bookmark, Memory, TokenEngine
 from daemon.parameters import Parameters
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
-from perceivers.repetition_penalty import StruckPitches, discouraged
+from perceivers.repetition_penalty import StruckChords, discouraged
 from perceivers.sampling import sample
 
 
@@ -23,7 +23,7 @@ class Turn:
 
     answer: Answer
     bookmark: Bookmark
-    struck_before: StruckPitches
+    struck_before: StruckChords
     heard: list[TimedEvent] = field(default_factory=list)  # from the player, in this turn
     adopted: list[TimedEvent] = field(default_factory=list)  # pedal changes still to be planned
 
@@ -33,7 +33,7 @@ class Performer:
 
     def __init__(self, engine: TokenEngine, context: int) -> None:
         self._memory = Memory(engine, context)
-        self._struck = StruckPitches()
+        self._struck = StruckChords()
         self._turn: Turn | None = None
 
     @property
@@ -56,7 +56,7 @@ class Performer:
         """Forget everything heard, and the turn."""
         self._turn = None
         self._memory.forget()
-        self._struck = StruckPitches()
+        self._struck = StruckChords()
 
     def hear(self, events: Sequence[TimedEvent]) -> None:
         """Remember what the player did; in a turn, respect it from the next token on."""
@@ -73,7 +73,7 @@ class Performer:
     def _compare(self, event: TimedEvent) -> None:
         """Compare a note with what was struck before it."""
         if isinstance(event.event, NoteOn):
-            self._struck = self._struck.then(event.event.pitch)
+            self._struck = self._struck.then(event.time_s, event.event.pitch)
 
     def _follow_pedal(self, turn: Turn) -> None:
         """Let our own pedal be where the music has it: player and performer share one.
@@ -153,10 +153,11 @@ class Performer:
     def _choose(self, answer: Answer) -> int:
         """Choose the next token: the model's prediction, turned by the parameters and the rules."""
         parameters = answer.parameters
-        logits = self._memory.logits()
+        logits, now_s = self._memory.logits(), self._memory.now_s
         if parameters.repetition_penalty:
+            self._struck = self._struck.at(now_s)
             logits = discouraged(
                 logits, self._struck, parameters.repetition_penalty, parameters.repetition_notes
             )
-        allowed = answer.allowed(self._memory.state, self._memory.now_s)
+        allowed = answer.allowed(self._memory.state, now_s)
         return sample(logits, allowed, answer.sampling, answer.rng)

@@ -291,7 +291,8 @@ def test_after_a_turn_repetitions_are_looked_for_in_what_was_performed(
     performer.end_turn(performed)
 
     fresh = performer_after(engine, [*phrase, *performed])
-    assert (performer._struck.pitches == fresh._struck.pitches).all()
+    assert (performer._struck.chords == fresh._struck.chords).all()
+    assert performer._struck.sounding == fresh._struck.sounding
     assert (performer._struck.runs == fresh._struck.runs).all()
     performer.forget()
     assert not performer._struck.runs.any()
