@@ -94,13 +94,18 @@ def test_cuda_asked_for_and_absent_writes_nothing_else(tiny_model_folder: Path) 
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_auto_takes_the_cpu_where_there_is_no_gpu(tiny_model_folder: Path) -> None:
+def test_auto_takes_the_cpu_where_there_is_no_gpu_and_the_log_says_why(
+    tiny_model_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     if has_cuda():
         pytest.skip("CUDA can be used on this machine, so auto takes it")
 
-    engine = Engine.open(tiny_model_folder)
+    with caplog.at_level("INFO"):
+        engine = Engine.open(tiny_model_folder)
 
     assert (engine.provider, engine.precision) == ("CPUExecutionProvider", "int8")
+    assert caplog.messages[0].startswith("CUDA cannot be used: ")
+    assert caplog.messages[0].endswith(", so the model runs on the CPU")
 
 
 def test_where_there_is_a_gpu_it_gives_what_the_cpu_gives(tiny_model_folder: Path) -> None:
