@@ -136,3 +136,14 @@ def test_walking_along_a_piece_allows_what_the_state_before_each_place_allows():
     walk = GrammarWalk(tokens)
     in_parts = [walk.allowed(1, 3), walk.allowed(5, len(tokens))]
     assert (np.concatenate(in_parts) == np.concatenate((rows[1:3], rows[5:]))).all()
+
+
+@pytest.mark.parametrize("tokens", [(), (v.VELOCITY,), (v.VELOCITY, v.NOTE_ON + 60), (v.EOS,)])
+def test_every_mask_is_the_callers_own(tokens: tuple[int, ...]):
+    state = state_after(*tokens)
+    first = allowed_tokens(state)
+    expected = first.copy()
+
+    first[:] = ~first
+
+    assert (allowed_tokens(state) == expected).all()
