@@ -60,8 +60,13 @@ test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small 
 bench: $(VENV)/.installed | jack-tools ## engine and whole daemon, with JSON and PNG (MODEL=models/small)
 	$(VENV)/bin/python daemon/benchmark.py $(MODEL) --json $(FIGURES)/engine.json \
 		--picture $(FIGURES)/engine.png $(ARGS)
-	tests/tools/with_jack.sh $(VENV)/bin/python -m daemon.live_benchmark --model $(MODEL) \
+	JACK_TEST_TIMEOUT_S=3600 tests/tools/with_jack.sh $(VENV)/bin/python -m daemon.live --model $(MODEL) \
 		--json $(FIGURES)/live.json --picture $(FIGURES)/live.png
+
+.PHONY: soak
+soak: $(VENV)/.installed ## the engine for an hour at full rate: does anything grow? (ARGS="--minutes 5")
+	$(VENV)/bin/python -m daemon.live.soak --model $(MODEL) --json $(FIGURES)/soak.json \
+		--picture $(FIGURES)/soak.png $(ARGS)
 
 .PHONY: bench-contest
 bench-contest: $(DEV)/.installed $(CONTEST_MODEL)/manifest.json ## engine beside torch, and beside peers (ARGS=...)
