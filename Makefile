@@ -57,9 +57,10 @@ test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small 
 		-o faulthandler_timeout=600 --durations=0 tests/e2e/test_alsa.py
 
 .PHONY: bench
-bench: $(VENV)/.installed | jack-tools ## engine and whole daemon, with JSON and PNG (MODEL=models/small)
+bench: $(VENV)/.installed | jack-tools ## engine, sampling and whole daemon, with JSON and PNG (MODEL=models/small)
 	$(VENV)/bin/python daemon/benchmark.py $(MODEL) --json $(FIGURES)/engine.json \
 		--picture $(FIGURES)/engine.png $(ARGS)
+	$(VENV)/bin/python daemon/sampling_benchmark.py $(MODEL) --json $(FIGURES)/sampling.json
 	JACK_TEST_TIMEOUT_S=3600 tests/tools/with_jack.sh $(VENV)/bin/python -m daemon.live --model $(MODEL) \
 		--json $(FIGURES)/live.json --picture $(FIGURES)/live.png
 
