@@ -112,7 +112,7 @@ def hand_overs(
     phrase_tokens: int,
     count: int,
 ) -> HandOvers:
-    """Play a phrase, ask for a turn right behind its last message, stop it at its first note."""
+    """Play a phrase, ask for a turn LAST_EVERY_S after its end, stop that at its first note."""
     timing = {"feed_after_ms": feed_after_ms, "late_after_ms": NEVER_LATE_MS}
     measured = HandOvers(feed_after_ms, context, phrase_tokens, [], [], [])
     with measured_daemon(model, Preparation(context), **timing) as daemon:

@@ -35,7 +35,7 @@ from perceivers.errors import PerformerError
 ROOT = Path(__file__).resolve().parents[2]
 NOTES_PER_S = 20.0
 SAMPLES_AT_LEAST = 2 * FEWEST
-WARM_UP_SAMPLES = 1  # buffers and allocators settle in the first
+WARM_UP_TOKENS = 2560  # until every buffer has been full and every allocator has settled
 GROWN_BY = 0.01  # less is not called growth, however steady
 SLOWED_BY = 0.03
 
@@ -71,19 +71,25 @@ def engine_samples(model: Path, minutes: float) -> Iterator[Sample]:
     context = engine.manifest.architecture.context
     engine.feed(encode(past_of(performances_in(), context)))
     music = itertools.cycle(encode(next(performances_in())))
+    for _ in range(WARM_UP_TOKENS):
+        _step_ms(engine, next(music))
     sample_s = min(60.0, 60 * minutes / SAMPLES_AT_LEAST)
     started_s = time.monotonic()
     for number in itertools.count(1):
         steps_ms: list[float] = []
-        while time.monotonic() < started_s + number * sample_s:
-            step_started_s = time.thread_time()
-            engine.feed([next(music)])
-            engine.mark()
-            steps_ms.append(1000 * (time.thread_time() - step_started_s))
+        while not steps_ms or time.monotonic() < started_s + number * sample_s:
+            steps_ms.append(_step_ms(engine, next(music)))
         minute = (time.monotonic() - started_s) / 60
         yield Sample(minute, median(steps_ms), resident_mb(), len(steps_ms))
         if minute >= minutes:
             return
+
+
+def _step_ms(engine: Engine, token: int) -> float:
+    started_s = time.thread_time()
+    engine.feed([token])
+    engine.mark()
+    return 1000 * (time.thread_time() - started_s)
 
 
 def daemon_samples(model: Path, minutes: float) -> Iterator[Sample]:
@@ -97,10 +103,12 @@ def daemon_samples(model: Path, minutes: float) -> Iterator[Sample]:
     turns = round(60 * minutes / turn_s)
     context = Engine.open(model).manifest.architecture.context
     started_s = time.monotonic()
-    with measured_daemon(model, Preparation(context, (piece,) * turns)) as daemon:
-        for _ in range(turns):
+    with measured_daemon(model, Preparation(context, (piece,) * (turns + 1))) as daemon:
+        for turn in range(turns + 1):
             daemon.ask("perform", length=turn_s)
             daemon.next_event("turn", 2 * turn_s + ANSWER_WITHIN_S)
+            if turn == 0:  # buffers and allocators settle in it
+                continue
             metrics = daemon.fresh_metrics()
             minute = (time.monotonic() - started_s) / 60
             yield Sample(minute, metrics["step_ms"], resident_mb_of_all(daemon.pid), len(piece))
@@ -124,11 +132,10 @@ def gather(samples: Iterable[Sample]) -> list[Sample]:
 
 def report_of(model: Path, what: str, samples: list[Sample]) -> Report:
     """Return what the samples say."""
-    settled = samples[WARM_UP_SAMPLES:]
-    minutes = [sample.minute for sample in settled]
-    is_enough = len(settled) >= FEWEST
-    memory = drift_of(minutes, [each.resident_mb for each in settled]) if is_enough else None
-    step = drift_of(minutes, [each.step_ms for each in settled]) if is_enough else None
+    minutes = [sample.minute for sample in samples]
+    is_enough = len(samples) >= FEWEST
+    memory = drift_of(minutes, [each.resident_mb for each in samples]) if is_enough else None
+    step = drift_of(minutes, [each.step_ms for each in samples]) if is_enough else None
     return Report(machine(), str(model), what, samples, memory, step)
 
 
