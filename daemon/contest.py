@@ -160,6 +160,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
             row.note_ms,
             row.least_ms * row.steps_per_note,
             row.greatest_ms * row.steps_per_note,
+            row.contestant in (FP32, INT8),
         )
         for row in sorted(rows, key=lambda row: -row.note_ms)
     ]

@@ -38,6 +38,7 @@ class Bar:
     value: float
     least: float
     greatest: float
+    is_ours: bool = False
 
 
 def machine() -> str:
@@ -72,7 +73,8 @@ def draw_bars(path: Path, title: str, label: str, bars: Sequence[Bar]) -> None:
         [max(0.0, bar.value - bar.least) for bar in bars],
         [max(0.0, bar.greatest - bar.value) for bar in bars],
     ]
-    axis.barh([bar.name for bar in bars], values, xerr=spread, color="#88a", ecolor="#335")
+    colours = ["#4a7ab8" if bar.is_ours else "#b0b0b8" for bar in bars]
+    axis.barh([bar.name for bar in bars], values, xerr=spread, color=colours, ecolor="#444")
     for index, bar in enumerate(bars):
         axis.text(bar.greatest * 1.05, index, f"{bar.value:.3g}", va="center", fontsize=8)
     axis.set_xscale("log")
