@@ -12,15 +12,14 @@ from perceivers.encoder import encode
 from perceivers.errors import PerformerError
 from perceivers.midi_files import Track, read_performance, write_performance
 from training.evaluation.copying import (
-    CorpusIndex,
     copying_report,
     index_of_store,
     main,
     pitches_of_notes,
     pitches_of_tokens,
     shared_share,
-    sorted_suffixes,
 )
+from training.evaluation.corpus_index import CorpusIndex, sorted_suffixes
 from training.evaluation.cuts import quantised
 from training.evaluation.notes import TooFewNotes, notes_of
 from training.prepare_data import prepare

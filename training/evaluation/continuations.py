@@ -12,9 +12,7 @@ goes on where it was stopped.
 import argparse
 import csv
 import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,13 +36,13 @@ from training.evaluation.continuation_folder import (
     read_index,
 )
 from training.evaluation.cuts import Cut, CutRules, answer_after, choose_cuts, quantised
+from training.evaluation.daemon_program import run_daemon
 from training.midi_folder import MANIFEST, SPLITS, MidiFile, find_files, of_split
 from training.token_store import write_atomically
 
 __all__ = ["INDEX", "Continuation", "Item", "load_continuations", "read_index"]
 
 PLAYED = "played"
-DAEMON = Path(__file__).resolve().parents[2] / "daemon" / "__main__.py"
 FILES_PER_RUN = 500  # names of files that a command line surely takes
 
 
@@ -187,7 +185,7 @@ def _runs(items: Sequence[Item]) -> Iterator[list[Item]]:
 def _play(request: Request, folder: Path, items: Sequence[Item], bar: "tqdm[None]") -> None:
     """Let the daemon continue primers, with one engine; tell of each as it is done."""
     played_notes = CutRules(request.notes, request.primer_notes).played_notes
-    command = [sys.executable, str(DAEMON), "--model", str(request.model.resolve())]
+    command = ["--model", str(request.model.resolve())]
     if request.config is not None:
         command += ["--config", str(request.config.resolve())]
     command += ["--continue", *(str((folder / item.primer).resolve()) for item in items)]
@@ -195,27 +193,7 @@ def _play(request: Request, folder: Path, items: Sequence[Item], bar: "tqdm[None
     command += ["--out", str((folder / PLAYED).resolve()), "--set", *request.parameters]
     command += ["length_unit", "notes", "length", str(played_notes), "seed", str(items[0].seed)]
     (folder / PLAYED).mkdir(exist_ok=True)
-    with tempfile.TemporaryFile("w+") as errors:
-        daemon = subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            cwd=folder,  # where no config.yaml lies that nobody asked for
-        )
-        assert daemon.stdout is not None
-        try:
-            with daemon.stdout:
-                for _ in daemon.stdout:
-                    bar.update()
-            code = daemon.wait()
-        finally:
-            daemon.kill()
-            daemon.wait()
-        errors.seek(0)
-        reasons = errors.read().strip().splitlines() or [f"exit code {code}"]
-    if code:
-        raise PerformerError(f"the daemon could not continue every primer: {reasons[0]}")
+    run_daemon(command, folder, on_line=bar.update)
 
 
 def _keep_answer(folder: Path, item: Item, notes: int) -> None:
