@@ -50,8 +50,9 @@ class BoundRun:
         for value, array in self._sent:
             value.update_inplace(array)
         self._session.run_with_iobinding(self.binding)
-        logits: Array = self._logits if self._device is None else self._logits_value.numpy()
-        return logits[0]
+        whole = self._logits if self._device is None else self._logits_value.numpy()
+        logits: Array = whole[0]
+        return logits
 
     def _bind_cache(self, cache: Cache) -> None:
         last_row, rows = length_names(cache.tensors[0])

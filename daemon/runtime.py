@@ -8,7 +8,7 @@ import contextlib
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
@@ -23,9 +23,9 @@ OLDEST_GPU = (8, 0)  # before it, a GPU has no attention that keeps to a window
 WARNINGS, ERRORS_ONLY, FATAL_ONLY = 2, 3, 4
 INSTALL_CUDA = "pip install --constraint constraints.txt '.[cuda]'"
 
-Session = onnxruntime.InferenceSession
-Binding = onnxruntime.IOBinding
-Value = onnxruntime.OrtValue
+Session: TypeAlias = onnxruntime.InferenceSession
+Binding: TypeAlias = onnxruntime.IOBinding
+Value: TypeAlias = onnxruntime.OrtValue
 
 
 @dataclass(frozen=True, slots=True)
