@@ -1,52 +1,50 @@
 """Runs of one length: inputs and outputs are bound once, a run writes and reads their memory."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.cache import Cache
-from daemon.runtime import Device, Session, Value, allocate, share
+from daemon.block_cache import BlockCache
+from daemon.cache import RowCache
+from daemon.cache_set import CacheSet
+from daemon.runtime import Session, Value, allocate, share
 from perceivers.architecture import Architecture
-from perceivers.manifest import length_names
+from perceivers.manifest import block_names, length_names
 
 Array = NDArray[np.float32]
 
 
 class BoundRun:
-    """The next T tokens through a graph, into its caches.
-
-    device: where inputs and logits are values of their own, sent and fetched at every run; None
-    if the graph reads and writes the host's memory.
-    """
+    """The next T tokens through a graph, into its caches."""
 
     def __init__(
-        self,
-        session: Session,
-        architecture: Architecture,
-        caches: Sequence[Cache],
-        device: Device | None,
-        count: int,
+        self, session: Session, architecture: Architecture, caches: CacheSet, count: int
     ) -> None:
-        half = architecture.head_dim // 2
         self.tokens = np.zeros(count, np.int64)
-        self.cos = np.zeros((count, half), caches[0].dtype)
-        self.sin = np.zeros((count, half), caches[0].dtype)
+        half = architecture.head_dim // 2
+        self.cos, self.sin = np.zeros((2, count, half), caches.rows[0].dtype)
         self._session = session
         self.binding = session.io_binding()
-        self._device = device
+        self._device = caches.device
         self._sent: list[tuple[Value, NDArray[Any]]] = []
         for name, array in (("tokens", self.tokens[None]), ("cos", self.cos), ("sin", self.sin)):
             self._bind_input(name, array)
-        for cache in caches:
-            self._bind_cache(cache)
+        for cache in caches.rows:
+            self._bind_rows(cache)
+        self._blocks = caches.blocks
+        self._blocks_bound = [0 for _ in self._blocks]
         self._logits = np.zeros((1, count, architecture.vocabulary_size), np.float32)
         self._logits_value = self._place(self._logits)
         self.binding.bind_ortvalue_output("logits", self._logits_value)
 
     def __call__(self) -> Array:
         """Run; return the logits (T, V), which the next run may overwrite."""
+        for index, cache in enumerate(self._blocks):
+            cache.mask(len(self.tokens))
+            if cache.blocks_used != self._blocks_bound[index]:
+                self._bind_blocks(cache)
+                self._blocks_bound[index] = cache.blocks_used
         for value, array in self._sent:
             value.update_inplace(array)
         self._session.run_with_iobinding(self.binding)
@@ -54,7 +52,7 @@ class BoundRun:
         logits: Array = whole[0]
         return logits
 
-    def _bind_cache(self, cache: Cache) -> None:
+    def _bind_rows(self, cache: RowCache) -> None:
         last_row, rows = length_names(cache.tensors[0])
         self._bind_input(last_row, cache.last_row)
         # The number of rows is read by the host, on a GPU too: it decides what to start there.
@@ -62,6 +60,13 @@ class BoundRun:
         for tensor, value in zip(cache.tensors, cache.values, strict=True):
             self.binding.bind_ortvalue_input(tensor.name, value)
             self.binding.bind_ortvalue_output(f"{tensor.name}_out", value)
+
+    def _bind_blocks(self, cache: BlockCache) -> None:
+        """Bind the blocks that are in use: only they are read."""
+        mask, tokens = block_names(cache.tensor)
+        self.binding.bind_ortvalue_input(cache.tensor.name, share(cache.keys))
+        self.binding.bind_ortvalue_input(mask, share(cache.mask_memory(len(self.tokens))))
+        self.binding.bind_ortvalue_input(tokens, share(cache.tokens))
 
     def _bind_input(self, name: str, array: NDArray[Any]) -> None:
         value = self._place(array)

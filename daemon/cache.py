@@ -1,4 +1,4 @@
-"""What the engine needs of the caches of one attention window, wherever they lie."""
+"""What the engine needs of its caches, wherever they lie."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from perceivers.manifest import CacheTensor
 
 
 class Saved(Protocol):
-    """A copy of what the next token sees of a window."""
+    """A copy of what the next token sees of a cache."""
 
     @property
     def bytes(self) -> int:
@@ -19,7 +19,27 @@ class Saved(Protocol):
 
 
 class Cache(Protocol):
-    """All caches of one kind and window: they are always equally full."""
+    """Remembers for one attention, or for several of one window."""
+
+    @property
+    def oldest(self) -> int:
+        """The earliest position that `rewind` can go back to."""
+
+    def restart(self, position: int) -> None:
+        """Forget everything; the next token stands at `position`."""
+
+    def rewind(self, position: int) -> None:
+        """Forget every token from `position` on; it lies between `oldest` and the newest."""
+
+    def save(self) -> Saved:
+        """Return a copy of what the next token sees."""
+
+    def restore(self, saved: Any) -> None:
+        """Be what was saved, everything in its place, and know nothing of before."""
+
+
+class RowCache(Cache, Protocol):
+    """All caches of rows of one kind and window: they are always equally full."""
 
     @property
     def tensors(self) -> Sequence[CacheTensor]:
@@ -45,24 +65,8 @@ class Cache(Protocol):
     def most_at_once(self) -> int:
         """Tokens that can be read in one run without losing sight of the window."""
 
-    @property
-    def oldest(self) -> int:
-        """The earliest position that `rewind` can go back to."""
-
-    def restart(self, position: int) -> None:
-        """Forget every row; the next one stands at `position`."""
-
     def make_room(self, tokens: int) -> None:
         """Prepare to read `tokens` more, and tell the graph where their rows go."""
 
     def advance(self, tokens: int) -> None:
         """Take the rows that the graph has written as read."""
-
-    def rewind(self, position: int) -> None:
-        """Forget every row from `position` on; it lies between `oldest` and the newest row."""
-
-    def save(self) -> Saved:
-        """Return a copy of what the next token sees."""
-
-    def restore(self, saved: Any) -> None:
-        """Be what was saved, each row in its place, and know nothing of before."""

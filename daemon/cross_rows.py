@@ -1,6 +1,6 @@
 """What the host computes of a model: rotary angles, and cross-attention rows by table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +57,13 @@ def cross_rows(
     )
 
 
-def table_places(caches: Sequence[CacheTensor]) -> dict[str, tuple[int, int]]:
-    """Return where the tables have the rows of each cross-attention cache."""
-    crosses = [cache.name for cache in caches if cache.kind == "cross"]
-    return {name: divmod(index, 2) for index, name in enumerate(crosses)}
+def table_places(caches: Iterable[CacheTensor]) -> dict[str, tuple[int, int]]:
+    """Return where the tables have the rows of each cache that belongs to a cross-attention."""
+    return {
+        f"cross_{scale}_{part}": (scale, index)
+        for scale in range(sum(cache.kind == "cross" for cache in caches) // 2)
+        for index, part in enumerate(("keys", "values"))
+    }
 
 
 def _rotated(x: Array, cos: Array, sin: Array) -> Array:

@@ -67,14 +67,13 @@ class Engine:
         self.provider = graph.provider
         self.position = 0
         self._session = graph.session
-        self._device = store.device
-        self._caches = store.caches
+        self._store = store
+        self._caches = store.all
         self._short_way = store.short_way
         self._rewind_tokens = store.rewind_tokens
         self._angles = RotaryAngles(manifest.architecture)
-        most = min(cache.most_at_once for cache in self._caches)
-        lengths = (RUN_TOKENS,) if self._device is None else DEVICE_RUN_TOKENS
-        self._run_tokens = [min(length, most) for length in lengths]
+        lengths = (RUN_TOKENS,) if store.device is None else DEVICE_RUN_TOKENS
+        self._run_tokens = [min(length, store.most_at_once) for length in lengths]
         self.most_at_once = max(self._run_tokens)
         self._runs: dict[int, BoundRun] = {}
         self._marks: deque[Mark] = deque()
@@ -109,9 +108,9 @@ class Engine:
             try:
                 graph = open_graph(folder, manifest, device, precision, threads)
                 if device != CPU if on_device is None else on_device:
-                    store = device_caches(manifest, graph, rewind_tokens)
+                    store = device_caches(graph, rewind_tokens)
                 else:
-                    store = host_caches(folder, manifest, graph, rewind_tokens)
+                    store = host_caches(folder, manifest, graph, rewind_tokens, RUN_TOKENS)
                 engine = cls(manifest, graph, store)
                 engine._warm_up()
             except PerformerError as error:
@@ -148,11 +147,15 @@ class Engine:
         run = self._runs.get(count) or self._new_run(count)
         run.tokens[:] = tokens
         self._angles.write(self.position, run.cos, run.sin)
-        for cache in self._caches:
-            cache.make_room(count)
+        for rows in self._store.rows:
+            rows.make_room(count)
+        if self._store.blocks:
+            turns = run.cos + 1j * run.sin
+            for blocks in self._store.blocks:
+                blocks.append(run.tokens, turns)
         logits = run()
-        for cache in self._caches:
-            cache.advance(count)
+        for rows in self._store.rows:
+            rows.advance(count)
         self.position += count
         return logits
 
@@ -251,6 +254,6 @@ class Engine:
 
     def _new_run(self, count: int) -> BoundRun:
         architecture = self.manifest.architecture
-        run = BoundRun(self._session, architecture, self._caches, self._device, count)
+        run = BoundRun(self._session, architecture, self._store, count)
         self._runs[count] = run
         return run

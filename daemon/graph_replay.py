@@ -65,11 +65,12 @@ class _Recorded:
     def __init__(self, folder: Path, engine: Engine, device: Device) -> None:
         manifest, snapshot = engine.manifest, engine.snapshot()
         graph = open_graph(folder, manifest, device, engine.precision)
-        self._caches = device_caches(manifest, graph, rewind_tokens=1024).caches
-        self._run = BoundRun(graph.session, manifest.architecture, self._caches, device, 1)
-        sizes = [cache.values[0].shape()[2] for cache in self._caches]
+        caches = device_caches(graph, rewind_tokens=1024)
+        self._rows = caches.rows
+        self._run = BoundRun(graph.session, manifest.architecture, caches, 1)
+        sizes = [cache.values[0].shape()[2] for cache in self._rows]
         self._capacities = np.array(sizes, np.int32)[:, None]  # outlives the binding to its rows
-        for cache, saved, rows in zip(self._caches, snapshot.caches, self._capacities, strict=True):
+        for cache, saved, rows in zip(self._rows, snapshot.caches, self._capacities, strict=True):
             cache.restore(saved)
             self._run.binding.bind_ortvalue_input(length_names(cache.tensors[0])[1], share(rows))
         self._angles = RotaryAngles(manifest.architecture)
@@ -79,10 +80,10 @@ class _Recorded:
         """Read one token; return the logits (V,)."""
         self._run.tokens[0] = token
         self._angles.write(self._position, self._run.cos, self._run.sin)
-        for cache in self._caches:
+        for cache in self._rows:
             cache.make_room(1)
         logits = self._run()
-        for cache in self._caches:
+        for cache in self._rows:
             cache.advance(1)
         self._position += 1
         last: Array = logits[0].copy()

@@ -8,7 +8,7 @@ import numpy as np
 
 from daemon.runtime import CPU, Device, Session, open_session, require_cuda
 from perceivers.errors import ModelMismatch, PerformerError
-from perceivers.manifest import EXPORT_AGAIN, Manifest
+from perceivers.manifest import EXPORT_AGAIN, CacheTensor, Manifest
 
 PROVIDERS = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "int8", "fp32", "fp16")  # on the CPU, auto is the first that a folder has
@@ -23,7 +23,7 @@ class OpenGraph:
     session: Session
     device: Device
     precision: str
-    caches: Sequence[str]
+    caches: Sequence[CacheTensor]
 
     @property
     def provider(self) -> str:
@@ -37,16 +37,13 @@ class OpenGraph:
 
     def check_rows_are_open(self) -> None:
         """Raise ModelMismatch for a graph whose caches have a number of rows of their own."""
-        fixed = [
-            tensor.name
-            for tensor in self.session.get_inputs()
-            if tensor.name in self.caches and not isinstance(tensor.shape[2], str)
-        ]
-        if fixed:
-            raise ModelMismatch(
-                f"{self.path}: cache {fixed[0]} has a fixed number of rows, as the CPU alone can "
-                f"use it; {EXPORT_AGAIN}"
-            )
+        found = {tensor.name: tensor.shape for tensor in self.session.get_inputs()}
+        for cache in self.caches:
+            if cache.layout != "rows" or not isinstance(found[cache.name][2], str):
+                raise ModelMismatch(
+                    f"{self.path}: cache {cache.name} is made for a CPU alone; choose precision "
+                    f"{GPU_PRECISION}, or {EXPORT_AGAIN}"
+                )
 
 
 def check_choice(provider: str, precision: str) -> None:
@@ -76,8 +73,9 @@ def open_graph(
         require_cuda()
     path = folder / manifest.graphs[chosen].name
     session = open_session(path, device, threads, profile)
-    _check_caches(path, session, manifest)
-    graph = OpenGraph(path, session, device, chosen, [cache.name for cache in manifest.caches])
+    caches = manifest.caches[chosen]
+    _check_caches(path, session, caches)
+    graph = OpenGraph(path, session, device, chosen, caches)
     if graph.provider != device.provider:
         raise PerformerError(f"{path}: asked for {device.provider}, runs on {graph.provider}")
     return graph
@@ -106,19 +104,20 @@ def _gpu_precision(folder: Path, manifest: Manifest, precision: str) -> str:
     return GPU_PRECISION
 
 
-def _check_caches(path: Path, session: Session, manifest: Manifest) -> None:
+def _check_caches(path: Path, session: Session, caches: Sequence[CacheTensor]) -> None:
     found = {tensor.name: list(tensor.shape) for tensor in session.get_inputs()}
-    for cache in manifest.caches:
+    for cache in caches:
         shape = found.get(cache.name)
-        if shape is None or _with_rows(shape, cache.shape[2]) != cache.shape:
+        if shape is None or _filled_in(shape, cache.shape) != cache.shape:
             raise ModelMismatch(
                 f"{path}: cache {cache.name} is {shape or 'missing'}, the manifest "
                 f"promises {list(cache.shape)}; {EXPORT_AGAIN}"
             )
 
 
-def _with_rows(shape: Sequence[int | str], rows: int) -> tuple[int | str, ...]:
-    """Return the shape of a graph's cache; where it leaves its rows open, with so many."""
+def _filled_in(shape: Sequence[int | str], promised: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of a graph's cache; the sizes that it leaves open are the promised ones."""
     return tuple(
-        rows if axis == 2 and isinstance(size, str) else size for axis, size in enumerate(shape)
+        there if isinstance(size, str) else size
+        for size, there in zip(shape, promised, strict=True)
     )

@@ -23,7 +23,7 @@ def nodes_by_provider(folder: Path, device: Device, precision: str) -> dict[str,
     manifest = read_manifest(folder)
     with tempfile.TemporaryDirectory() as scratch:
         graph = open_graph(folder, manifest, device, precision, profile=Path(scratch, "run"))
-        Engine(manifest, graph, device_caches(manifest, graph, rewind_tokens=0)).feed([0])
+        Engine(manifest, graph, device_caches(graph, rewind_tokens=0)).feed([0])
         events = json.loads(Path(graph.session.end_profiling()).read_bytes())
     found: dict[str, Counter[str]] = {}
     for event in events:

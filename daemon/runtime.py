@@ -21,6 +21,7 @@ from perceivers.errors import ModelMismatch, PerformerError
 OLDEST_RUNTIME = (1, 24)  # before it, an attention window counted one key more
 OLDEST_GPU = (8, 0)  # before it, a GPU has no attention that keeps to a window
 WARNINGS, ERRORS_ONLY, FATAL_ONLY = 2, 3, 4
+SLOWER = ["MatmulTransposeFusion"]  # it merges a transposition into a product, off its fast path
 INSTALL_CUDA = "pip install --constraint constraints.txt '.[cuda]'"
 
 Session: TypeAlias = onnxruntime.InferenceSession
@@ -127,7 +128,7 @@ def open_session(
     if device != CPU:
         providers.append(CPU.provider)
     try:
-        return Session(model, options, providers=providers)
+        return Session(model, options, providers=providers, disabled_optimizers=SLOWER)
     except Exception as error:  # the runtime's own exceptions have no common base of their own
         reason = str(error).splitlines()[0]
         name = model if isinstance(model, Path) else "a small graph"

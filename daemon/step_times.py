@@ -129,15 +129,15 @@ def measure(
 
 
 def step_bytes(engine: Engine, context: int) -> int:
-    """Return the bytes that one step reads: the matrices once, and every visible cache row.
+    """Return the bytes that one step reads: the matrices once, and all that it sees in caches.
 
-    The graph also holds the tables of keys, values, first query and embedding; a step reads one
-    row of each, which is not counted.
+    The graph also holds tables of which a step reads one row each: they are not counted. These
+    are the embedding and the first query, and over rows the keys and values of every scale.
     """
-    manifest = engine.manifest
-    is_half = engine.precision == "fp16"
-    scales = len(manifest.architecture.scales)
-    tables = manifest.tables.bytes * (scales + 1) // scales // (2 if is_half else 1)
-    row = manifest.architecture.dim * (2 if is_half else 4)
-    rows = sum(min(context, cache.window) for cache in manifest.caches)
-    return manifest.graphs[engine.precision].bytes - tables + rows * row
+    manifest, precision = engine.manifest, engine.precision
+    architecture, in_blocks = manifest.architecture, manifest.is_in_blocks(precision)
+    row = architecture.dim * (2 if precision == "fp16" else 4)
+    looked_up = 2 if in_blocks else 2 + 2 * len(architecture.scales)
+    weights = manifest.graphs[precision].bytes - looked_up * architecture.vocabulary_size * row
+    rows = sum(min(context, cache.window) for cache in manifest.caches[precision])
+    return weights + rows * row

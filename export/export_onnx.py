@@ -86,7 +86,10 @@ def export(
             vocabulary=fingerprint(),
             checkpoint_sha256=describe_file(checkpoint_path).sha256,
             parameters=_size(model),
-            caches=cache_tensors(checkpoint.architecture),
+            caches={
+                precision: cache_tensors(checkpoint.architecture, precision)
+                for precision in GRAPH_FILES
+            },
             graphs={precision: files[name] for precision, name in GRAPH_FILES.items()},
             tables=files[TABLES_FILE],
             parity={},

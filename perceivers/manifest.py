@@ -7,7 +7,7 @@ cross-attentions. Reading it needs neither torch nor ONNX Runtime.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from perceivers.atomic import atomic_path
 from perceivers.errors import ModelMismatch
 from perceivers.vocabulary import VOCABULARY_SIZE, fingerprint
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST_FILE = "manifest.json"
 TABLES_FILE = "tables.npy"
 WEIGHTS_FILE = "checkpoint.pt"
@@ -30,20 +30,30 @@ GRAPH_FILES: dict[Precision, str] = {
 EXPORT_AGAIN = "export it again with: python export/export_onnx.py CHECKPOINT FOLDER"
 
 Kind = Literal["cross", "self"]
+Layout = Literal["rows", "blocks"]
+CROSS_LAYOUTS: dict[Precision, Layout] = {"fp32": "blocks", "int8": "blocks", "fp16": "rows"}
+"""How the cross-attentions of each graph keep their context: blocks are quickest on a CPU, and
+rows are what the attention kernels of a GPU want."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheTensor:
-    """One cache: an input of the graph, and with `_out` behind its name an output of it."""
+    """One cache: an input of the graph.
+
+    Rows are also an output, with `_out` behind the name: the graph writes into them. Blocks are
+    written by whoever runs the graph, and hold keys only: what a cross-attention finds of a token
+    is a row of a table.
+    """
 
     name: str
     kind: Kind
+    layout: Layout
     window: int
-    """Newest rows that a token can see, its own included."""
+    """Newest tokens that a token can see, itself included."""
     dtype: str
-    """In the graphs fp32 and int8; the caches of fp16 are in float16."""
     shape: tuple[int, int, int, int]
-    """(1, heads, capacity, head width); the capacity is the window and slack behind it."""
+    """Rows: (1, heads, capacity, head width); the capacity is the window and slack behind it.
+    Blocks: (most blocks, heads, head width, tokens in a block); the graph reads any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,8 @@ class Manifest:
     """Fingerprint of the token table."""
     checkpoint_sha256: str
     parameters: int
-    caches: tuple[CacheTensor, ...]
+    caches: dict[str, tuple[CacheTensor, ...]]
+    """Caches of each graph, by precision."""
     graphs: dict[str, ModelFile]
     """Graph of each precision."""
     tables: ModelFile
@@ -113,38 +124,69 @@ class Manifest:
     scores: dict[str, Score] = field(default_factory=dict)
     """Of each precision, as far as they were measured: `training/evaluate.py --note`."""
 
+    def is_in_blocks(self, precision: str) -> bool:
+        """Tell whether a graph reads its context in blocks, as a CPU wants it."""
+        return any(cache.layout == "blocks" for cache in self.caches[precision])
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return {"format": FORMAT, **asdict(self), "architecture": self.architecture.to_json()}
 
 
-def cache_tensors(architecture: Architecture) -> tuple[CacheTensor, ...]:
-    """Return the caches of a model in the order of its attentions, keys before values.
+def cache_tensors(
+    architecture: Architecture, precision: Precision, layout: Layout | None = None
+) -> tuple[CacheTensor, ...]:
+    """Return the caches of a graph in the order of its attentions, keys before values.
 
+    layout: of the cross-attentions, if another than the precision's own.
     Raises ModelMismatch for a variant that cannot be played.
     """
     architecture.check_playable()
-    crosses = [("cross", i, window) for i, window in enumerate(architecture.cross_windows)]
-    layers = [("self", i, window) for i, window in enumerate(architecture.self_windows)]
-    return tuple(
-        CacheTensor(
-            f"{kind}_{index}_{part}",
-            "cross" if kind == "cross" else "self",
-            window,
-            "float32",
-            (1, architecture.heads, capacity(window), architecture.head_dim),
-        )
-        for kind, index, window in crosses + layers
+    dtype = "float16" if precision == "fp16" else "float32"
+    heads, width = architecture.heads, architecture.head_dim
+    layout = layout or CROSS_LAYOUTS[precision]
+    found = []
+    for index, window in enumerate(architecture.cross_windows):
+        if layout == "blocks":
+            blocks, tokens = blocks_of(window)
+            shape = (blocks, heads, width, tokens)
+            found.append(
+                CacheTensor(f"cross_{index}_keys", "cross", "blocks", window, dtype, shape)
+            )
+        else:
+            found += _rows("cross", index, window, dtype, (heads, width))
+    for index, window in enumerate(architecture.self_windows):
+        found += _rows("self", index, window, dtype, (heads, width))
+    return tuple(found)
+
+
+def _rows(
+    kind: Kind, index: int, window: int, dtype: str, heads_width: tuple[int, int]
+) -> list[CacheTensor]:
+    heads, width = heads_width
+    shape = (1, heads, capacity(window), width)
+    return [
+        CacheTensor(f"{kind}_{index}_{part}", kind, "rows", window, dtype, shape)
         for part in ("keys", "values")
-    )
+    ]
 
 
 def length_names(cache: CacheTensor) -> tuple[str, str]:
-    """Return the graph inputs that say how full a cache is: its last row, and its rows.
+    """Return the graph inputs that say how full rows are: the last one, and how many.
 
-    Both count the tokens being read. Caches of one kind and window are always equally full.
+    Both count the tokens being read. Rows of one kind and window are always equally full.
     """
     return f"{cache.kind}_{cache.window}_last_row", f"{cache.kind}_{cache.window}_rows"
+
+
+def block_names(cache: CacheTensor) -> tuple[str, str]:
+    """Return the graph inputs that belong to blocks of keys: who sees them, and whose they are.
+
+    The first is a mask (B, 1, T, tokens in a block), 0 where the token being read sees a key and
+    -inf elsewhere; the second the token of every key, (B * tokens in a block, 1).
+    """
+    name = cache.name.removesuffix("keys")
+    return f"{name}mask", f"{name}tokens"
 
 
 def capacity(window: int) -> int:
@@ -154,6 +196,16 @@ def capacity(window: int) -> int:
     bargain for a window of 1,024, and a wide window wants a share of its own.
     """
     return window + max(64, window // 32)
+
+
+def blocks_of(window: int) -> tuple[int, int]:
+    """Return how many blocks a cache has, and the tokens in each.
+
+    Attention costs as much as there are blocks, and a step overwrites the oldest token of all: a
+    window needs its own length, and what may be read in one run.
+    """
+    tokens = min(256, max(64, window // 4))
+    return -(-capacity(window) // tokens), tokens
 
 
 def describe_file(path: Path) -> ModelFile:
@@ -216,13 +268,13 @@ def _from_json(fields: dict[str, Any]) -> Manifest:
     unknown = sorted(set(fields["graphs"]) - set(GRAPH_FILES))
     if unknown or not fields["graphs"]:
         raise ValueError(f"graphs must be some of {', '.join(GRAPH_FILES)}; found {unknown}")
-    caches = [cache | {"shape": _four(cache["shape"])} for cache in fields["caches"]]
+    caches = {name: tuple(map(_cache, fields["caches"][name])) for name in fields["graphs"]}
     return Manifest(
         architecture=architecture,
         vocabulary=fields["vocabulary"],
         checkpoint_sha256=fields["checkpoint_sha256"],
         parameters=int(fields["parameters"]),
-        caches=tuple(CacheTensor(**cache) for cache in caches),
+        caches=caches,
         graphs={name: ModelFile(**file) for name, file in fields["graphs"].items()},
         tables=ModelFile(**fields["tables"]),
         parity={name: Parity(**figures) for name, figures in fields["parity"].items()},
@@ -238,31 +290,37 @@ def _score(fields: dict[str, Any]) -> Score:
     return Score(**(fields | {"datasets": tuple(fields["datasets"])}))
 
 
-def _four(shape: list[int]) -> tuple[int, int, int, int]:
-    batch, heads, rows, width = shape
-    return batch, heads, rows, width
+def _cache(fields: dict[str, Any]) -> CacheTensor:
+    first, second, third, fourth = fields["shape"]
+    return CacheTensor(**(fields | {"shape": (first, second, third, fourth)}))
 
 
 def _check_caches(path: Path, manifest: Manifest) -> None:
-    found = {cache.name: cache for cache in manifest.caches}
-    try:
-        all_needed = cache_tensors(manifest.architecture)
-    except ModelMismatch as error:
-        raise ModelMismatch(f"{path}: {error}") from error
-    for needed in all_needed:
-        cache = found.get(needed.name)
-        if cache is None:
-            raise ModelMismatch(f"{path}: lacks the cache {needed.name}; {EXPORT_AGAIN}")
-        rows = max(cache.shape[2], needed.window)  # more or less slack is as good
-        if cache != replace(needed, shape=(*needed.shape[:2], rows, needed.shape[3])):
-            raise ModelMismatch(
-                f"{path}: cache {needed.name} is {_told(cache)}, its architecture needs "
-                f"{_told(needed)}; {EXPORT_AGAIN}"
-            )
+    for precision in GRAPH_FILES:
+        if precision not in manifest.graphs:
+            continue
+        found = {cache.name: cache for cache in manifest.caches[precision]}
+        layout: Layout = "blocks" if manifest.is_in_blocks(precision) else "rows"
+        try:
+            all_needed = cache_tensors(manifest.architecture, precision, layout)
+        except ModelMismatch as error:
+            raise ModelMismatch(f"{path}: {error}") from error
+        for needed in all_needed:
+            cache = found.get(needed.name)
+            if cache is None:
+                raise ModelMismatch(
+                    f"{path}: {precision} lacks the cache {needed.name}; {EXPORT_AGAIN}"
+                )
+            if cache != needed:
+                raise ModelMismatch(
+                    f"{path}: cache {needed.name} of {precision} is {_told(cache)}, its "
+                    f"architecture needs {_told(needed)}; {EXPORT_AGAIN}"
+                )
 
 
 def _told(cache: CacheTensor) -> str:
-    return f"{cache.kind} window {cache.window} {cache.dtype} {list(cache.shape)}"
+    shape = list(cache.shape)
+    return f"{cache.kind} {cache.layout} window {cache.window} {cache.dtype} {shape}"
 
 
 def _check_files(folder: Path, files: Iterable[ModelFile]) -> None:

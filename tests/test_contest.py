@@ -132,11 +132,12 @@ def test_bytes_of_a_step_are_those_of_matrices_and_visible_rows() -> None:
     engine = Engine.open(SMALL, precision="fp32")
     architecture = engine.manifest.architecture
     attentions = 9 + 10 + 12 * len(architecture.windows)  # the first query is looked up
-    matrices = 4 * (attentions * architecture.dim**2 + architecture.dim * 397)
-    row = 2 * 4 * architecture.dim
+    tables = len(architecture.scales) * architecture.dim * 397  # what an attention finds of tokens
+    matrices = 4 * (attentions * architecture.dim**2 + architecture.dim * 397 + tables)
+    row = 4 * architecture.dim
 
     assert step_bytes(engine, 0) == pytest.approx(matrices, rel=0.01)
-    assert step_bytes(engine, 10) - step_bytes(engine, 0) == 10 * row * 8
+    assert step_bytes(engine, 10) - step_bytes(engine, 0) == 10 * row * (2 + 2 * 6)
     assert step_bytes(engine, 20_001) - step_bytes(engine, 20_000) == row
 
 

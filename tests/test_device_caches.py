@@ -17,10 +17,10 @@ from daemon.engine import Engine, RewindError
 from daemon.row_mover import RowMover
 from daemon.runtime import CPU, allocate
 from export.verify import random_tokens
-from perceivers.manifest import CacheTensor
+from perceivers.manifest import CROSS_LAYOUTS, CacheTensor
 from perceivers.model import PerceiverS
 from tests.engine_schedule import Schedule, distance, play, schedules
-from tests.make_model import TINY, make_model
+from tests.make_model import TINY, make_model, make_model_folder
 
 TOLERANCES = {"fp32": 1e-4, "fp16": 0.05}  # measured: 4e-6, 7e-3
 REWIND = 100
@@ -32,11 +32,19 @@ def model() -> PerceiverS:
     return make_model()
 
 
+@pytest.fixture(scope="module")
+def rows_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder whose float32 graph, too, is of the form that a device runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CROSS_LAYOUTS, "fp32", "rows")
+        return make_model_folder(tmp_path_factory.mktemp("model") / "rows")
+
+
 @pytest.fixture(scope="module", params=["fp32", "fp16"])
-def shared_engine(tiny_model_folder: Path, request: pytest.FixtureRequest) -> Engine:
+def shared_engine(rows_folder: Path, request: pytest.FixtureRequest) -> Engine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device_cache, "SLACK_ROWS", SLACK)
-        return open_engine(tiny_model_folder, request.param)
+        return open_engine(rows_folder, request.param)
 
 
 @pytest.fixture
@@ -72,11 +80,11 @@ def test_any_chunks_past_every_window_and_past_the_context_give_the_same(
 
 
 def test_with_the_slack_that_plays_it_agrees_with_the_caches_of_the_host(
-    tiny_model_folder: Path,
+    rows_folder: Path,
 ) -> None:
     tokens = random_tokens(TINY, 6000).tolist()
-    host = Engine.open(tiny_model_folder, precision="fp32", rewind_tokens=REWIND)
-    device = open_engine(tiny_model_folder, "fp32")
+    host = Engine.open(rows_folder, precision="fp32", rewind_tokens=REWIND)
+    device = open_engine(rows_folder, "fp32")
 
     for start, stop in ((0, 1), (1, 3000), (3000, 3003), (3003, 5990), (5990, 6000)):
         expected = host.feed(tokens[start:stop])
@@ -129,12 +137,12 @@ def test_a_snapshot_on_a_device_holds_what_one_of_the_host_does(engine: Engine) 
 
 
 def test_a_buffer_stays_where_it_is(engine: Engine) -> None:
-    before = [value.data_ptr() for cache in engine._caches for value in cache.values]
+    before = [value.data_ptr() for cache in engine._store.rows for value in cache.values]
 
     engine.feed(random_tokens(TINY, 400).tolist())
     engine.restore(engine.snapshot())
 
-    after = [value.data_ptr() for cache in engine._caches for value in cache.values]
+    after = [value.data_ptr() for cache in engine._store.rows for value in cache.values]
     assert after == before
 
 
@@ -160,7 +168,7 @@ def test_a_step_leaves_nothing_behind(engine: Engine) -> None:
 def test_as_many_rows_as_promised_can_be_taken_back(
     window: int, rewind_tokens: int, feeds: list[int]
 ) -> None:
-    tensor = CacheTensor("self_0_keys", "self", window, "float32", (1, 2, window + 1, 4))
+    tensor = CacheTensor("self_0_keys", "self", "rows", window, "float32", (1, 2, window + 1, 4))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device_cache, "SLACK_ROWS", 7)
         cache = DeviceCache([tensor], rewind_tokens, RowMover(CPU, np.float32))

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from export import export_onnx, verify
-from export.graph import IR_VERSION, build_graph
+from export.graph import build_graph
+from export.nodes import IR_VERSION
 from export.quantisation import BLOCK, dequantise, quantise
 from perceivers.checkpoint import load_checkpoint, save_checkpoint
 from perceivers.manifest import Parity, describe_file, read_manifest
@@ -151,11 +152,14 @@ def test_verifying_prints_a_row_for_each_chunk_and_part_of_the_context(
     for row in rows:
         *_, torch_step, fp32, int8, fp16 = row.split()
         assert max(float(torch_step), float(fp32)) <= 1e-4 < float(fp16) < float(int8)
+    figures = r"max \|difference\| ([\d.e-]+), mean ([\d.e-]+), KL ([\d.e-]+) nats$"
     for found, stated in zip(lines[-7:-1:2], lines[-6:-1:2], strict=True):
-        assert re.match(
-            r"(fp32|int8|fp16): max \|difference\| [\d.e-]+, mean .*, KL .* nats$", found
-        )
-        assert stated == "  stated in the manifest: " + found.partition(": ")[2]
+        now = re.match(r"(?:fp32|int8|fp16): " + figures, found)
+        then = re.match("  stated in the manifest: " + figures, stated)
+        assert now is not None
+        assert then is not None
+        for ours, theirs in zip(now.groups(), then.groups(), strict=True):
+            assert float(ours) == pytest.approx(float(theirs), rel=0.5)  # other chunks, other bits
 
 
 def test_of_several_figures_the_worst_of_each_is_stated_and_none_hides_what_is_no_number() -> None:
@@ -187,7 +191,7 @@ def test_the_graph_is_well_formed_and_of_an_old_enough_version(precision: str) -
     graph = build_graph(make_model(), precision)  # type: ignore[arg-type]
 
     operators = [node.op_type for node in graph.graph.node]
-    attentions = len(TINY.scales) + len(TINY.windows)
+    attentions = len(TINY.windows) + (len(TINY.scales) if precision == "fp16" else 0)
     assert graph.ir_version == IR_VERSION == 10
     assert [(opset.domain, opset.version) for opset in graph.opset_import] == [
         ("", 20),
@@ -195,7 +199,9 @@ def test_the_graph_is_well_formed_and_of_an_old_enough_version(precision: str) -
     ]
     assert operators.count("GroupQueryAttention") == attentions
     assert operators.count("Gather") == 1
-    assert operators.count("MatMul") == (1 if precision == "int8" else operators.count("MatMul"))
+    assert operators.count("ScatterND") == (0 if precision == "fp16" else len(TINY.scales))
+    if precision == "int8":
+        assert operators.count("MatMul") == 1 + 2 * len(TINY.scales)  # the rest is in eight bits
     written = {name for node in graph.graph.node for name in node.output}
     given = {tensor.name for tensor in (*graph.graph.input, *graph.graph.initializer)}
     assert {name for node in graph.graph.node for name in node.input} <= written | given

@@ -15,7 +15,7 @@ from daemon.onnx_bytes import small_model
 from daemon.runtime import require_cuda
 from export.verify import random_tokens
 from perceivers.errors import PerformerError
-from perceivers.manifest import MANIFEST_FILE, describe_file, read_manifest
+from perceivers.manifest import MANIFEST_FILE
 from tests.make_model import TINY
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,25 +44,6 @@ def folder(tiny_model_folder: Path, tmp_path: Path) -> Path:
     for file in tiny_model_folder.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     return copy
-
-
-@pytest.fixture
-def folder_with_fixed_rows(folder: Path) -> Path:
-    """Return a model folder as it was exported before graphs left the rows of caches open."""
-    manifest = read_manifest(folder)
-    fields = json.loads((folder / MANIFEST_FILE).read_text())
-    rows = {cache.name: cache.shape[2] for cache in manifest.caches}
-    for precision, file in manifest.graphs.items():
-        model = onnx.load(folder / file.name)
-        for tensor in (*model.graph.input, *model.graph.output):
-            name = tensor.name.removesuffix("_out")
-            if name in rows:
-                tensor.type.tensor_type.shape.dim[2].dim_value = rows[name]
-        onnx.save(model, folder / file.name)
-        new = describe_file(folder / file.name)
-        fields["graphs"][precision] |= {"bytes": new.bytes, "sha256": new.sha256}
-    (folder / MANIFEST_FILE).write_text(json.dumps(fields))
-    return folder
 
 
 def test_cuda_asked_for_and_absent_is_one_line_with_the_next_step(tiny_model_folder: Path) -> None:
@@ -142,17 +123,10 @@ def test_cuda_without_its_graph_is_refused(folder: Path) -> None:
     assert Engine.open(folder).provider == "CPUExecutionProvider"
 
 
-def test_an_older_folder_plays_on_the_cpu_and_not_on_a_device(
-    folder_with_fixed_rows: Path, tiny_model_folder: Path
-) -> None:
-    tokens = random_tokens(TINY, 600).tolist()
+def test_a_graph_for_the_cpu_is_not_run_as_on_a_device(tiny_model_folder: Path) -> None:
+    message = refusal(tiny_model_folder, provider="cpu", precision="fp32", on_device=True)
 
-    older = Engine.open(folder_with_fixed_rows, precision="fp32").feed(tokens)
-    newer = Engine.open(tiny_model_folder, precision="fp32").feed(tokens)
-
-    assert (older == newer).all()
-    message = refusal(folder_with_fixed_rows, provider="cpu", precision="fp16", on_device=True)
-    assert "has a fixed number of rows, as the CPU alone can use it; export it again" in message
+    assert "cross_0_keys is made for a CPU alone; choose precision fp16" in message
 
 
 def test_no_driver_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,20 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from perceivers.errors import ModelMismatch
-from perceivers.manifest import MANIFEST_FILE, cache_tensors, read_manifest, write_manifest
+from perceivers.manifest import (
+    GRAPH_FILES,
+    MANIFEST_FILE,
+    cache_tensors,
+    read_manifest,
+    write_manifest,
+)
 from perceivers.vocabulary import fingerprint
 from tests.make_model import TINY
 
@@ -58,15 +65,15 @@ def test_the_manifest_says_what_was_exported(tiny_model_folder: Path) -> None:
 
     assert manifest.architecture == TINY
     assert manifest.vocabulary == fingerprint()
-    assert manifest.caches == cache_tensors(TINY)
+    assert manifest.caches == {name: cache_tensors(TINY, name) for name in GRAPH_FILES}
     assert set(manifest.graphs) == set(manifest.parity) == {"fp32", "int8", "fp16"}
     assert manifest.progress == {"steps": 0}
     assert manifest.scores == {}
     assert (manifest.data, manifest.licence) == ("none: random weights", "none needed")
 
 
-def test_every_attention_has_keys_and_values_of_its_window() -> None:
-    caches = cache_tensors(TINY)
+def test_every_attention_over_rows_has_keys_and_values_of_its_window() -> None:
+    caches = cache_tensors(TINY, "fp16")
 
     assert [cache.window for cache in caches[::2]] == [96, 24, 6, 8, 10, 5]
     assert [cache.kind for cache in caches[::2]] == ["cross"] * 2 + ["self"] * 4
@@ -74,6 +81,18 @@ def test_every_attention_has_keys_and_values_of_its_window() -> None:
         assert keys.name.removesuffix("keys") == values.name.removesuffix("values")
         assert keys.shape == values.shape
         assert keys.shape[2] > keys.window
+
+
+def test_every_attention_over_blocks_has_room_for_its_window_and_a_run() -> None:
+    architecture = replace(TINY, context=32_768, latents=1024, scales=(None, 1024, 24))
+    caches = [cache for cache in cache_tensors(architecture, "int8") if cache.layout == "blocks"]
+
+    assert [cache.name for cache in caches] == [f"cross_{index}_keys" for index in range(3)]
+    assert [cache.window for cache in caches] == [32_768, 1024, 24]
+    for cache in caches:
+        blocks, heads, width, tokens = cache.shape
+        assert (heads, width) == (TINY.heads, TINY.head_dim)
+        assert cache.window + 64 <= blocks * tokens <= 1.05 * cache.window + 64 + tokens
 
 
 def test_a_missing_folder_is_named_with_the_next_step(tmp_path: Path) -> None:
@@ -87,7 +106,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
     assert "holds no manifest.json" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"format": 2}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null", b'{"format": 1}'])
 def test_a_damaged_or_foreign_manifest_is_refused(folder: Path, content: bytes) -> None:
     (folder / MANIFEST_FILE).write_bytes(content)
 
@@ -113,19 +132,19 @@ def test_a_missing_field_is_named(folder: Path, field: str) -> None:
 
 
 def test_a_missing_cache_is_named(folder: Path) -> None:
-    change(folder, lambda fields: fields["caches"].pop(5))
+    change(folder, lambda fields: fields["caches"]["int8"].pop(3))
 
-    assert "lacks the cache self_0_values" in refusal(folder)
+    assert "int8 lacks the cache self_0_values" in refusal(folder)
 
 
 def test_a_cache_of_another_window_is_refused(folder: Path) -> None:
-    change(folder, lambda fields: fields["caches"][2].update(window=25))
+    change(folder, lambda fields: fields["caches"]["fp16"][2].update(window=25))
 
-    assert "cross_1_keys is cross window 25" in refusal(folder)
+    assert "cross_1_keys of fp16 is cross rows window 25" in refusal(folder)
 
 
 def test_a_cache_without_room_for_its_window_is_refused(folder: Path) -> None:
-    change(folder, lambda fields: fields["caches"][0].update(shape=[1, 2, 95, 32]))
+    change(folder, lambda fields: fields["caches"]["fp32"][0].update(shape=[1, 2, 32, 64]))
 
     assert "cross_0_keys" in refusal(folder)
 

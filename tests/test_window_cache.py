@@ -12,7 +12,9 @@ HISTORY = 40
 
 def make_cache(window: int, slack: int) -> WindowCache:
     shape = (1, 2, window + slack, 3)
-    tensors = [CacheTensor(f"self_0_{part}", "self", window, "float32", shape) for part in "kv"]
+    tensors = [
+        CacheTensor(f"self_0_{part}", "self", "rows", window, "float32", shape) for part in "kv"
+    ]
     return WindowCache(tensors, HISTORY)
 
 
