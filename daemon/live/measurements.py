@@ -20,7 +20,7 @@ from perceivers.errors import PerformerError
 NEVER_LATE_MS = 5000.0  # a first note that comes late is measured, not dropped
 LAST_TOKENS = 8  # of a phrase, played at the pace of a dense player
 LAST_EVERY_S = 0.05  # between their messages: about 40 tokens a second
-READ_WITHIN_S = 0.3  # a phrase that came at once has been read by then
+READ_WITHIN_S = 0.4  # a phrase that came at once has been read by then
 REREAD_WITHIN_S = 0.6  # and a past of a few thousand tokens
 SETTLE_S = 0.03
 SETTLE_IN_S = 1.0
