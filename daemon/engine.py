@@ -19,7 +19,7 @@ from daemon.cache import Saved
 from daemon.cache_set import CacheSet, device_caches, host_caches
 from daemon.cross_rows import RotaryAngles
 from daemon.graphs import OpenGraph, check_choice, open_graph
-from daemon.runtime import CPU, CUDA, check_version
+from daemon.runtime import CPU, CUDA, check_version, has_gpu
 from perceivers.errors import PerformerError
 from perceivers.manifest import Manifest, read_manifest
 
@@ -116,7 +116,9 @@ class Engine:
             except PerformerError as error:
                 if device == devices[-1]:
                     raise
-                logger.info("%s, so the model runs on the CPU", error)
+                # Who has no GPU need not read of it every time; who has one wants to know.
+                level = logging.INFO if has_gpu() else logging.DEBUG
+                logger.log(level, "%s, so the model runs on the CPU", error)
             else:
                 break
         return engine

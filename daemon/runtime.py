@@ -63,6 +63,11 @@ def runtime_version() -> str:
     return f"{onnxruntime.package_name} {onnxruntime.__version__}"
 
 
+def has_gpu() -> bool:
+    """Tell whether an NVIDIA driver answers with a GPU, whatever can be made of it."""
+    return compute_capability() is not None
+
+
 def require_cuda() -> None:
     """Make CUDA ready for sessions. Raises PerformerError, with the next step, if it cannot be."""
     if CUDA.provider not in onnxruntime.get_available_providers():

@@ -12,7 +12,7 @@ from daemon import nvidia
 from daemon.engine import Engine
 from daemon.nvidia import compute_capability
 from daemon.onnx_bytes import small_model
-from daemon.runtime import require_cuda
+from daemon.runtime import has_gpu, require_cuda
 from export.verify import random_tokens
 from perceivers.errors import PerformerError
 from perceivers.manifest import MANIFEST_FILE
@@ -81,12 +81,13 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu_and_the_log_says_why(
     if has_cuda():
         pytest.skip("CUDA can be used on this machine, so auto takes it")
 
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         engine = Engine.open(tiny_model_folder)
 
     assert (engine.provider, engine.precision) == ("CPUExecutionProvider", "int8")
     assert caplog.messages[0].startswith("CUDA cannot be used: ")
     assert caplog.messages[0].endswith(", so the model runs on the CPU")
+    assert caplog.records[0].levelname == ("INFO" if has_gpu() else "DEBUG")
 
 
 def test_where_there_is_a_gpu_it_gives_what_the_cpu_gives(tiny_model_folder: Path) -> None:
