@@ -17,6 +17,8 @@ _STOP, _SYSTEM_RESET = 0xFC, 0xFF
 _SUSTAIN, _SOUND_OFF, _RESET_CONTROLLERS, _NOTES_OFF = 64, 120, 121, 123
 
 POLL_S = 0.001
+QUIET_POLL_S = 0.004  # when nothing has come for a while: looking costs more than all else at rest
+QUIET_AFTER_S = 1.0
 PRESENCE_S = 1.0
 _MAX_DRIFT = 2e-4  # two clocks agree to 100 parts in a million each
 _MAX_CORRECTION_NS = 100_000_000
@@ -205,17 +207,22 @@ class InputThread:
     def _run(self) -> None:
         is_present = True
         check_at = time.monotonic() + PRESENCE_S
+        quiet_from = time.monotonic() + QUIET_AFTER_S
         while not self._stopping.is_set():
-            if is_present:
-                self._drain()
-            time.sleep(POLL_S)
+            if is_present and self._drain():
+                quiet_from = time.monotonic() + QUIET_AFTER_S
+            time.sleep(POLL_S if time.monotonic() < quiet_from else QUIET_POLL_S)
             if time.monotonic() >= check_at:
                 check_at += PRESENCE_S
                 is_present = self._watch(is_present)
 
-    def _drain(self) -> None:
+    def _drain(self) -> bool:
+        """Report everything that waits; tell whether there was something."""
+        anything = False
         while (taken := self._listener.take(time.monotonic_ns())) is not None:
             self._heard(*taken)
+            anything = True
+        return anything
 
     def _watch(self, was_present: bool) -> bool:
         port = self._listener.port
