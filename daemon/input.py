@@ -17,8 +17,8 @@ _STOP, _SYSTEM_RESET = 0xFC, 0xFF
 _SUSTAIN, _SOUND_OFF, _RESET_CONTROLLERS, _NOTES_OFF = 64, 120, 121, 123
 
 POLL_S = 0.001
-QUIET_POLL_S = 0.004  # when nothing has come for a while: looking costs more than all else at rest
-QUIET_AFTER_S = 1.0
+QUIET_POLL_S = 0.01  # when nobody plays: looking costs more than all else at rest
+QUIET_AFTER_NS = 1_000_000_000
 PRESENCE_S = 1.0
 _MAX_DRIFT = 2e-4  # two clocks agree to 100 parts in a million each
 _MAX_CORRECTION_NS = 100_000_000
@@ -120,9 +120,12 @@ class LoopGuard:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
         self._sent: deque[tuple[bytes, int]] = deque(maxlen=256)
+        self.last_sent_ns = 0
+        """When something was sent last."""
 
     def sent(self, message: bytes, now_ns: int) -> None:
         """Remember a message; to be called just before it leaves."""
+        self.last_sent_ns = now_ns
         self._sent.append((_canonical(message), now_ns))
 
     def is_echo(self, message: bytes, arrival_ns: int) -> bool:
@@ -152,10 +155,17 @@ class Listener:
         self.echoes = 0
         self._guard = guard
         self._clock = InputClock()
+        self._last_received_ns = 0
+
+    def is_quiet(self, now_ns: int) -> bool:
+        """Tell whether nobody has played for a while, on either port."""
+        last_ns = max(self._last_received_ns, self._guard.last_sent_ns)
+        return now_ns - last_ns > QUIET_AFTER_NS
 
     def take(self, now_ns: int) -> tuple[int, Played] | None:
         """Return the next thing played and its moment; None when nothing is waiting."""
         while (received := self.port.receive()) is not None:
+            self._last_received_ns = now_ns
             message, delta_s = received
             time_ns = self._clock.time_ns(delta_s, now_ns)
             if self._guard.is_echo(message, now_ns):
@@ -207,22 +217,17 @@ class InputThread:
     def _run(self) -> None:
         is_present = True
         check_at = time.monotonic() + PRESENCE_S
-        quiet_from = time.monotonic() + QUIET_AFTER_S
         while not self._stopping.is_set():
-            if is_present and self._drain():
-                quiet_from = time.monotonic() + QUIET_AFTER_S
-            time.sleep(POLL_S if time.monotonic() < quiet_from else QUIET_POLL_S)
+            if is_present:
+                self._drain()
+            time.sleep(QUIET_POLL_S if self._listener.is_quiet(time.monotonic_ns()) else POLL_S)
             if time.monotonic() >= check_at:
                 check_at += PRESENCE_S
                 is_present = self._watch(is_present)
 
-    def _drain(self) -> bool:
-        """Report everything that waits; tell whether there was something."""
-        anything = False
+    def _drain(self) -> None:
         while (taken := self._listener.take(time.monotonic_ns())) is not None:
             self._heard(*taken)
-            anything = True
-        return anything
 
     def _watch(self, was_present: bool) -> bool:
         port = self._listener.port

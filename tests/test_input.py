@@ -128,6 +128,19 @@ def test_an_echo_is_dropped_within_its_window_and_in_either_form_of_note_off() -
     assert guard.is_echo(bytes((0x90, 60, 0)), 12 * MS)
 
 
+def test_it_is_quiet_when_nobody_has_played_for_a_second_on_either_port() -> None:
+    port, guard = ScriptedInput(), LoopGuard(30 * MS)
+    listener = Listener(port, guard)
+
+    assert listener.is_quiet(2000 * MS)
+    port.waiting.append((bytes((0x90, 60, 64)), 0.0))
+    listener.take(2000 * MS)
+    assert not listener.is_quiet(2900 * MS)
+    assert listener.is_quiet(3001 * MS)
+    guard.sent(bytes((0x90, 62, 64)), 3500 * MS)
+    assert not listener.is_quiet(4400 * MS)
+
+
 def test_the_thread_reports_what_is_played_and_whether_the_port_is_there() -> None:
     port = ScriptedInput()
     guard = LoopGuard(30 * MS)
