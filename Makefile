@@ -58,30 +58,30 @@ test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small 
 
 .PHONY: bench
 bench: $(VENV)/.installed | jack-tools ## engine, sampling and whole daemon, with JSON and PNG (MODEL=models/small)
-	$(VENV)/bin/python daemon/benchmark.py $(MODEL) --json $(FIGURES)/engine.json \
+	$(VENV)/bin/python daemon/bench/engine.py $(MODEL) --json $(FIGURES)/engine.json \
 		--picture $(FIGURES)/engine.png $(ARGS)
-	$(VENV)/bin/python daemon/sampling_benchmark.py $(MODEL) --json $(FIGURES)/sampling.json
-	JACK_TEST_TIMEOUT_S=3600 tests/tools/with_jack.sh $(VENV)/bin/python -m daemon.live --model $(MODEL) \
+	$(VENV)/bin/python daemon/bench/sampling.py $(MODEL) --json $(FIGURES)/sampling.json
+	JACK_TEST_TIMEOUT_S=3600 tests/tools/with_jack.sh $(VENV)/bin/python -m daemon.bench.live --model $(MODEL) \
 		--json $(FIGURES)/live.json --picture $(FIGURES)/live.png
 
 .PHONY: soak
 soak: $(VENV)/.installed ## the engine for an hour at full rate: does anything grow? (ARGS="--minutes 5")
-	$(VENV)/bin/python -m daemon.live.soak --model $(MODEL) --json $(FIGURES)/soak.json \
+	$(VENV)/bin/python -m daemon.bench.live.soak --model $(MODEL) --json $(FIGURES)/soak.json \
 		--picture $(FIGURES)/soak.png $(ARGS)
 
 .PHONY: bench-contest
 bench-contest: $(DEV)/.installed $(CONTEST_MODEL)/manifest.json ## engine beside torch, and beside peers (ARGS=...)
-	$(DEV)/bin/python daemon/contest.py $(CONTEST_MODEL) --checkpoint $(MODEL)/checkpoint.pt \
+	$(DEV)/bin/python daemon/bench/contest.py $(CONTEST_MODEL) --checkpoint $(MODEL)/checkpoint.pt \
 		--torch-python $(DEV)/bin/python --json $(FIGURES)/contest.json \
 		--picture $(FIGURES)/contest.png $(ARGS)
 
 .PHONY: bench-check
 bench-check: $(VENV)/.installed $(DEV)/.installed $(CONTEST_MODEL)/manifest.json ## measure briefly; fail where a ratio does not hold
-	$(VENV)/bin/python daemon/benchmark.py $(MODEL) --rounds 3 --json build/check/engine.json
-	$(DEV)/bin/python daemon/contest.py $(CONTEST_MODEL) --checkpoint $(MODEL)/checkpoint.pt \
+	$(VENV)/bin/python daemon/bench/engine.py $(MODEL) --rounds 3 --json build/check/engine.json
+	$(DEV)/bin/python daemon/bench/contest.py $(CONTEST_MODEL) --checkpoint $(MODEL)/checkpoint.pt \
 		--torch-python $(DEV)/bin/python --torch-forms torch-eager torch-compiled --rounds 3 \
 		--json build/check/contest.json
-	$(VENV)/bin/python daemon/benchmark_check.py --engine build/check/engine.json \
+	$(VENV)/bin/python daemon/bench/check.py --engine build/check/engine.json \
 		--contest build/check/contest.json
 
 # A model folder keeps its weights in half precision for torch: the engine gets these very weights.

@@ -11,10 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from daemon.engine import Engine
+from daemon.engine.primed_engine import PrimedEngine
 from daemon.parameters import Parameters
 from daemon.performer import Performer
 from daemon.piano_roll import draw_piano_roll
-from daemon.primed_engine import PrimedEngine
 from perceivers.errors import MidiFileError, PerformerError, SettingsError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track, read_performance, write_performance

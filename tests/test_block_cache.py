@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.block_cache import BlockCache, most_at_once
+from daemon.engine.block_cache import BlockCache, most_at_once
 from perceivers.manifest import CacheTensor
 
 HEADS, WIDTH, VOCABULARY = 2, 6, 11

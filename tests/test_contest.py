@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon import benchmark, contest
-from daemon.bandwidth import Reader
-from daemon.benchmark_check import Check, contest_checks, engine_checks
-from daemon.contest import Row, best_torch, row_of
-from daemon.contest_process import ContestProcess
+from daemon.bench import contest
+from daemon.bench import engine as benchmark
+from daemon.bench.bandwidth import Reader
+from daemon.bench.check import Check, contest_checks, engine_checks
+from daemon.bench.contest import Row, best_torch, row_of
+from daemon.bench.contest_process import ContestProcess
+from daemon.bench.footprint import PARTS
+from daemon.bench.footprint import measure as measure_footprint
+from daemon.bench.step_times import step_bytes
 from daemon.engine import Engine
-from daemon.footprint import PARTS
-from daemon.footprint import measure as measure_footprint
-from daemon.step_times import step_bytes
 from export.contest.in_place import InPlaceModel
 from export.verify import stepped_logits
 from perceivers.contestant import random_tokens

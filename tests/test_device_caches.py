@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon import device_cache
-from daemon.device_cache import DeviceCache
-from daemon.engine import Engine, RewindError
-from daemon.row_mover import RowMover
-from daemon.runtime import CPU, allocate
+from daemon.engine import Engine, RewindError, device_cache
+from daemon.engine.device_cache import DeviceCache
+from daemon.engine.row_mover import RowMover
+from daemon.engine.runtime import CPU, allocate
 from export.verify import random_tokens
 from perceivers.manifest import CROSS_LAYOUTS, CacheTensor
 from perceivers.model import PerceiverS

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import gpu_check
+from daemon.bench import gpu_check
+from daemon.bench.graph_replay import try_replay
 from daemon.engine import Engine
-from daemon.graph_replay import try_replay
-from daemon.runtime import CPU, require_cuda
+from daemon.engine.runtime import CPU, require_cuda
 from export.verify import random_tokens
 from perceivers.errors import PerformerError
 from tests.make_model import TINY

@@ -8,11 +8,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from daemon import nvidia
-from daemon.engine import Engine
-from daemon.nvidia import compute_capability
-from daemon.onnx_bytes import small_model
-from daemon.runtime import has_gpu, require_cuda
+from daemon.engine import Engine, nvidia
+from daemon.engine.nvidia import compute_capability
+from daemon.engine.onnx_bytes import small_model
+from daemon.engine.runtime import has_gpu, require_cuda
 from export.verify import random_tokens
 from perceivers.errors import PerformerError
 from perceivers.manifest import MANIFEST_FILE

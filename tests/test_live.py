@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.bench.live.__main__ import main
+from daemon.bench.live.drift import drift_of
+from daemon.bench.live.measurements import HandOvers
+from daemon.bench.live.music import Passage, densest, passage, past_of, performances_in
+from daemon.bench.live.prepared_daemon import Dictation, Preparation, PreparedPerformer
+from daemon.bench.live.processor_time import processor_s, resident_mb, shares
+from daemon.bench.live.report import percentiles, policy_name, pooled
+from daemon.bench.live.soak import Sample, engine_samples, gather, grew, report_of
+from daemon.bench.live.soak import main as soak
 from daemon.engine import Engine
-from daemon.live.__main__ import main
-from daemon.live.drift import drift_of
-from daemon.live.measurements import HandOvers
-from daemon.live.music import Passage, densest, passage, past_of, performances_in
-from daemon.live.prepared_daemon import Dictation, Preparation, PreparedPerformer
-from daemon.live.processor_time import processor_s, resident_mb, shares
-from daemon.live.report import percentiles, policy_name, pooled
-from daemon.live.soak import Sample, engine_samples, gather, grew, report_of
-from daemon.live.soak import main as soak
 from daemon.parameters import Parameters
 from perceivers.encoder import encode
 from perceivers.errors import MidiFileError

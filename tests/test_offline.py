@@ -8,9 +8,9 @@ import pytest
 
 from daemon.__main__ import main
 from daemon.engine import Engine
+from daemon.engine.primed_engine import PrimedEngine
 from daemon.offline import OfflineOptions, closed, heard_until, jobs_of
 from daemon.parameters import Parameters, with_words
-from daemon.primed_engine import PrimedEngine
 from perceivers.errors import SettingsError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track, read_performance, write_performance

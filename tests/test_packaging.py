@@ -165,7 +165,7 @@ def test_script_answers_help_from_an_empty_folder(script: Path, tmp_path: Path) 
 def test_the_daemon_loads_nothing_of_the_training_stack() -> None:
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for path in (ROOT / "daemon").glob("*.py")
+        for path in (ROOT / "daemon").rglob("*.py")
         if not path.stem.startswith("__")
     ]
     program = (
@@ -187,7 +187,7 @@ def test_the_daemon_loads_nothing_of_the_training_stack() -> None:
 
 
 def test_modules_that_the_daemon_uses_import_no_training_stack() -> None:
-    reached = [path for path in SOURCES if path.parent.name == "daemon"]
+    reached = [path for path in SOURCES if path.is_relative_to(ROOT / "daemon")]
     seen = set(reached)
     while reached:
         names = imported_modules(reached.pop())

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.placement import nodes_by_provider
-from daemon.runtime import CPU, CUDA, require_cuda
+from daemon.bench.placement import nodes_by_provider
+from daemon.engine.runtime import CPU, CUDA, require_cuda
 from perceivers.errors import PerformerError
 
 ATTENTIONS = 6  # of the tiny model

@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from daemon.sampling_benchmark import COMPARING, PARTS, SETTINGS, main, percentiles_us, report
+from daemon.bench.sampling import COMPARING, PARTS, SETTINGS, main, percentiles_us, report
 
 
 def test_every_part_is_measured_under_every_setting(

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.window_cache import WindowCache
+from daemon.engine.window_cache import WindowCache
 from perceivers.manifest import CacheTensor
 
 HISTORY = 40

@@ -2,7 +2,7 @@
 
     python export/contest/torch_contestant.py CHECKPOINT [--compiled] [--turned]
 
-It is started by `daemon/contest.py`, which asks it by lines of JSON.
+It is started by `daemon/bench/contest.py`, which asks it by lines of JSON.
 """
 
 import argparse

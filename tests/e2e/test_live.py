@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.live.measurements import densities, hand_overs, listening
-from daemon.live.music import passage, performances_in
+from daemon.bench.live.measurements import densities, hand_overs, listening
+from daemon.bench.live.music import passage, performances_in
 
 pytestmark = [pytest.mark.jack, pytest.mark.usefixtures("jack_server")]
 
