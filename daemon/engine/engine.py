@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
 
-RUN_TOKENS = 64  # a host gains nothing by longer runs, and answers later
-DEVICE_RUN_TOKENS = (1024, RUN_TOKENS)  # of what a device reads at once; rarely the longer one
+MOST_AT_ONCE = 64  # tokens that a host reads in one run, if it is told to
+RUN_TOKENS = 16  # of a feed: in a full context longer runs gain a third, and need 170 MB more
+DEVICE_RUN_TOKENS = (1024, MOST_AT_ONCE)  # rarely the longer one
 FEWEST_PER_CHUNK = 4  # measured: two or three in one run cost more than one by one
 
 
@@ -72,9 +73,11 @@ class Engine:
         self._short_way = store.short_way
         self._rewind_tokens = store.rewind_tokens
         self._angles = RotaryAngles(manifest.architecture)
-        lengths = (RUN_TOKENS,) if store.device is None else DEVICE_RUN_TOKENS
-        self._run_tokens = [min(length, store.most_at_once) for length in lengths]
-        self.most_at_once = max(self._run_tokens)
+        on_host = store.device is None
+        most = MOST_AT_ONCE if on_host else max(DEVICE_RUN_TOKENS)
+        self.most_at_once = min(most, store.most_at_once)
+        lengths = (RUN_TOKENS,) if on_host else DEVICE_RUN_TOKENS
+        self._run_tokens = [min(length, self.most_at_once) for length in lengths]
         self._runs: dict[int, BoundRun] = {}
         self._marks: deque[Mark] = deque()
         self._serials = itertools.count()
@@ -110,7 +113,7 @@ class Engine:
                 if device != CPU if on_device is None else on_device:
                     store = device_caches(graph, rewind_tokens)
                 else:
-                    store = host_caches(folder, manifest, graph, rewind_tokens, RUN_TOKENS)
+                    store = host_caches(folder, manifest, graph, rewind_tokens, MOST_AT_ONCE)
                 engine = cls(manifest, graph, store)
                 engine._warm_up()
             except PerformerError as error:
@@ -243,7 +246,7 @@ class Engine:
     def _warm_up(self) -> None:
         """Run once what runs later. Raises PerformerError where the provider cannot."""
         try:
-            self.feed([0] * (RUN_TOKENS + 1))
+            self.feed([0] * (self._run_tokens[-1] + 1))
         except Exception as error:  # the runtime's own exceptions have no common base of their own
             reason = str(error).splitlines()[0]
             raise PerformerError(f"the graph does not run on {self.provider}: {reason}") from error
