@@ -13,6 +13,7 @@ density     how far ahead of playback a turn is planned, by notes per second
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ class Measuring:
             }[part]()
         return Report(
             machine(),
-            str(self._model),
+            os.path.relpath(self._model, ROOT),
             self.rest,
             self.listening,
             self.hand_overs,
