@@ -9,6 +9,7 @@ from daemon.bench import gpu_check
 from daemon.bench.graph_replay import try_replay
 from daemon.engine import Engine
 from daemon.engine.runtime import CPU, require_cuda
+from export import gpu_check as export_gpu_check
 from export.verify import random_tokens
 from perceivers.errors import PerformerError
 from tests.make_model import TINY
@@ -55,6 +56,10 @@ def test_without_a_gpu_it_ends_with_one_line(
     assert (code, told.out) == (2, "")
     assert told.err.startswith("error: CUDA cannot be used: ")
     assert told.err.count("\n") == 1
+
+
+def test_the_door_in_export_passes_arguments_on_and_the_exit_code_back(tmp_path: Path) -> None:
+    assert export_gpu_check.main([str(tmp_path / "none"), "--provider", "cpu"]) == 2
 
 
 def test_too_little_music_is_refused(tiny_model_folder: Path, tmp_path: Path) -> None:
