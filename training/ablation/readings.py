@@ -28,8 +28,8 @@ READINGS: dict[tuple[str, str], str] = {
     ),
     ("proxy", "combine"): (
         "Against the paper: scales side by side, added up or joined by a matrix or two, are better "
-        "than the cascade by 0.05 to 0.09, the sum with both seeds, at every length of context and "
-        "at the same compute. In the cascade the second attention must wait for the first to say "
+        "than the cascade by 0.05 to 0.11, all with both seeds, at every length of context and at "
+        "the same compute. In the cascade the second attention must wait for the first to say "
         "something useful, and so short a run punishes that. Not shown: what remains of it in long "
         "training."
     ),
