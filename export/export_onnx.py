@@ -27,7 +27,6 @@ from export.verify import (
     TOLERANCE,
     Tokens,
     cases,
-    compare,
     engine_logits,
     read_music,
     told,
@@ -48,6 +47,7 @@ from perceivers.manifest import (
     write_manifest,
 )
 from perceivers.model import PerceiverS
+from perceivers.parity import compare
 from perceivers.vocabulary import fingerprint
 
 CHUNKS = (1, 3, 64)

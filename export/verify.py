@@ -30,6 +30,7 @@ from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import Parity, describe_file, read_manifest
 from perceivers.midi_files import read_performance
 from perceivers.model import PerceiverS
+from perceivers.parity import compare
 
 Array = NDArray[np.float32]
 Tokens = NDArray[np.int64]
@@ -133,19 +134,6 @@ def engine_logits(
             return {(parts[0], int(parts[2])): arrays[name] for name, parts in keys}
 
 
-def compare(reference: Array, logits: Array) -> Parity:
-    """Return how far logits (T, V) lie from the reference."""
-    difference = np.abs(logits.astype(np.float64) - reference)
-    expected, found = _log_softmax(reference), _log_softmax(logits)
-    divergence = (np.exp(expected) * (expected - found)).sum(axis=-1).mean()
-    return Parity(
-        max_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
-        kl_nats=float(np.maximum(0.0, divergence)),  # max() would hide NaN
-        tokens=len(reference),
-    )
-
-
 def worst_of(one: Parity | None, other: Parity) -> Parity:
     """Return the worse of each figure, NaN the worst, over the tokens of both."""
     if one is None:
@@ -164,12 +152,6 @@ def told(figures: Parity) -> str:
         f"max |difference| {figures.max_difference:.1e}, mean {figures.mean_difference:.1e}, "
         f"KL {figures.kl_nats:.1e} nats"
     )
-
-
-def _log_softmax(logits: Array) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return result
 
 
 def print_table(model: PerceiverS, folder: Path, music: Tokens | None) -> bool:

@@ -15,6 +15,7 @@ from export.nodes import IR_VERSION
 from export.quantisation import BLOCK, dequantise, quantise
 from perceivers.checkpoint import load_checkpoint, save_checkpoint
 from perceivers.manifest import Parity, describe_file, read_manifest
+from perceivers.parity import compare
 from tests.make_model import TINY, make_checkpoint, make_model
 
 FILES = [
@@ -164,7 +165,7 @@ def test_verifying_prints_a_row_for_each_chunk_and_part_of_the_context(
 
 def test_of_several_figures_the_worst_of_each_is_stated_and_none_hides_what_is_no_number() -> None:
     near, far = Parity(0.5, 0.1, 0.01, 10), Parity(0.4, 0.2, 0.02, 20)
-    broken = verify.compare(np.zeros((2, 3), np.float32), np.full((2, 3), np.nan, np.float32))
+    broken = compare(np.zeros((2, 3), np.float32), np.full((2, 3), np.nan, np.float32))
 
     worst = verify.worst_of(verify.worst_of(None, near), far)
 

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from daemon.bench import gpu_check
+from daemon.bench import agreement, gpu_check
 from daemon.bench.graph_replay import try_replay
 from daemon.engine import Engine
 from daemon.engine.runtime import CPU, require_cuda
@@ -75,6 +76,12 @@ def test_a_step_that_is_told_the_whole_capacity_is_the_same_step(tiny_model_fold
 
     assert replay.is_exact
     assert engine.position == 350
+
+
+def test_what_is_no_number_stays_none_when_two_engines_are_compared() -> None:
+    numbers, none = np.zeros((2, 3), np.float32), np.full((2, 3), np.nan, np.float32)
+
+    assert np.isnan(agreement.compare("0..1", numbers, none).kl_nats)
 
 
 def test_nodes_elsewhere_and_a_divergence_are_problems() -> None:

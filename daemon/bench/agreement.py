@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.engine import Engine
+from perceivers import parity
 
 Array = NDArray[np.float32]
 
@@ -59,21 +60,13 @@ def _logits(engine: Engine, tokens: Sequence[int], read: int, beyond: int) -> li
 
 def compare(where: str, reference: Array, logits: Array) -> Agreement:
     """Compare logits (T, V)."""
-    difference = np.abs(logits.astype(np.float64) - reference)
-    expected, found = _log_softmax(reference), _log_softmax(logits)
-    divergence = (np.exp(expected) * (expected - found)).sum(axis=-1).mean()
+    found = parity.compare(reference, logits)
     same = (reference.argmax(axis=-1) == logits.argmax(axis=-1)).mean()
     return Agreement(
         where,
-        len(reference),
-        float(difference.max()),
-        float(difference.mean()),
-        max(0.0, float(divergence)),
+        found.tokens,
+        found.max_difference,
+        found.mean_difference,
+        found.kl_nats,
         float(same),
     )
-
-
-def _log_softmax(logits: Array) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return result
