@@ -10,7 +10,6 @@ exported from the checkpoint that torch reads.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ from tqdm import tqdm
 
 from daemon.bench.contest_process import ContestProcess
 from daemon.bench.figures import Bar, draw_bars, machine
-from perceivers.atomic import atomic_path
+from daemon.bench.results import tell, write_json
 from perceivers.contestant import random_tokens
 from perceivers.errors import PerformerError
 from perceivers.manifest import Manifest, read_manifest
@@ -131,10 +130,10 @@ def best_torch(rows: Sequence[Row], context: int) -> Row | None:
 def print_rows(rows: Sequence[Row]) -> None:
     """Print the table."""
     width = max(len(row.contestant) for row in rows)
-    _print(f"{'':<{width}} {'context':>8} {'ms/step':>8} {'of rounds':>13} {'ms/note-on':>11}")
+    tell(f"{'':<{width}} {'context':>8} {'ms/step':>8} {'of rounds':>13} {'ms/note-on':>11}")
     for row in sorted(rows, key=lambda row: row.context):
         spread = f"{row.least_ms:.2f}–{row.greatest_ms:.2f}"
-        _print(
+        tell(
             f"{row.contestant:<{width}} {row.context:>8} {row.p50_ms:8.2f} {spread:>13} "
             f"{row.note_ms:11.1f}   ({row.steps_per_note:.2g} steps a note)"
         )
@@ -142,14 +141,7 @@ def print_rows(rows: Sequence[Row]) -> None:
         best = best_torch(rows, row.context)
         if best and row.contestant in (FP32, INT8):
             factor = best.p50_ms / row.p50_ms
-            _print(
-                f"{row.contestant} at {row.context}: {factor:.2f} x faster than {best.contestant}"
-            )
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+            tell(f"{row.contestant} at {row.context}: {factor:.2f} x faster than {best.contestant}")
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -210,8 +202,7 @@ def run(options: argparse.Namespace) -> None:
             "largest_logit_difference": differences,
             "rows": [asdict(row) | {"note_ms": row.note_ms} for row in rows],
         }
-        with atomic_path(options.json) as partial:
-            partial.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(options.json, content)
     if options.picture:
         draw(rows, options.picture)
 

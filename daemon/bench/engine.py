@@ -21,9 +21,9 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 
 from daemon.bench.figures import Curve, Panel, draw_panels, machine
 from daemon.bench.footprint import Footprint
+from daemon.bench.results import tell, write_json
 from daemon.bench.step_times import CHUNKS, Row, measure
 from daemon.engine import Engine
-from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
 
 CONTEXTS = (0, 1024, 4096, 16_384, 32_768)
@@ -69,36 +69,36 @@ def footprint(folder: Path, precision: str, run: int) -> Footprint:
 
 def print_report(found: Report) -> None:
     """Print tables."""
-    _print(
+    tell(
         f"{found.machine}; {found.provider}, one thread; {found.rounds} rounds of {found.steps} "
         f"steps; one thread reads memory at {found.memory_gb_per_s:.1f} GB/s"
     )
     for precision in dict.fromkeys(row.precision for row in found.rows):
         rows = [row for row in found.rows if row.precision == precision]
         _print_steps(precision, rows)
-        _print("tokens per second by tokens in a run; last, all of the context at once, in s")
-        _print(f"{'context':>8} " + " ".join(f"{chunk:>6}" for chunk in CHUNKS))
+        tell("tokens per second by tokens in a run; last, all of the context at once, in s")
+        tell(f"{'context':>8} " + " ".join(f"{chunk:>6}" for chunk in CHUNKS))
         for row in rows:
             rates = " ".join(f"{rate:6.0f}" for rate in row.tokens_per_s.values())
-            _print(f"{row.context:>8} {rates} {row.fill_ms / 1000:6.2f}")
+            tell(f"{row.context:>8} {rates} {row.fill_ms / 1000:6.2f}")
     for taken in found.footprints:
         memory = ", ".join(f"{context:,}: {mb:.0f}" for context, mb in taken.memory_mb.items())
-        _print(f"{taken.precision}: opened in {taken.open_s:.2f} s; MB by context: {memory}")
+        tell(f"{taken.precision}: opened in {taken.open_s:.2f} s; MB by context: {memory}")
         parts = " ".join(f"{ms:.2f}" for ms in taken.run_ms)
-        _print(f"  {taken.run_steps:,} steps beyond a full context, ms in each tenth: {parts}")
+        tell(f"  {taken.run_steps:,} steps beyond a full context, ms in each tenth: {parts}")
         grown = taken.run_memory_mb[-1] - taken.run_memory_mb[0]
-        _print(f"  memory grown since the first tenth: {grown:.1f} MB")
+        tell(f"  memory grown since the first tenth: {grown:.1f} MB")
 
 
 def _print_steps(precision: str, rows: Sequence[Row]) -> None:
-    _print(precision)
+    tell(precision)
     titles = ("p50 ms", "of rounds", "p95 ms", "p99 ms", "floor ms", "ratio", "memory's floor")
     widths = (8, 13, 8, 8, 9, 6, 15)
     cells = zip(titles, widths, strict=True)
-    _print(f"{'context':>8} " + " ".join(f"{title:>{width}}" for title, width in cells))
+    tell(f"{'context':>8} " + " ".join(f"{title:>{width}}" for title, width in cells))
     for row in rows:
         spread = f"{row.least_ms:.2f}–{row.greatest_ms:.2f}"
-        _print(
+        tell(
             f"{row.context:>8} {row.p50_ms:8.2f} {spread:>13} {row.p95_ms:8.2f} {row.p99_ms:8.2f} "
             f"{row.floor_ms:9.2f} {row.ratio:6.2f} {row.memory_floor_ms:15.2f}"
         )
@@ -124,11 +124,6 @@ def draw(found: Report, path: Path) -> None:
     draw_panels(path, panels)
 
 
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
@@ -149,8 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print_report(found)
     if options.json:
-        with atomic_path(options.json) as partial:
-            partial.write_text(json.dumps(asdict(found), indent=1) + "\n")
+        write_json(options.json, asdict(found))
     if options.picture:
         draw(found, options.picture)
     return 0

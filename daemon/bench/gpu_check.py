@@ -10,7 +10,6 @@ something does not hold, 2 that it could not be looked at.
 """
 
 import argparse
-import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,9 +22,9 @@ from daemon.bench.device_times import DeviceRow, measure, memory_bytes_per_s
 from daemon.bench.figures import machine
 from daemon.bench.graph_replay import Replay, try_replay
 from daemon.bench.placement import nodes_by_provider
+from daemon.bench.results import tell, write_json
 from daemon.engine import Engine
 from daemon.engine.runtime import CPU, CUDA, Device, require_cuda, runtime_version
-from perceivers.atomic import atomic_path
 from perceivers.encoder import encode
 from perceivers.errors import PerformerError
 from perceivers.midi_files import read_performance
@@ -118,43 +117,38 @@ def _told(counts: dict[str, int]) -> str:
 
 def print_report(report: Report) -> None:
     """Print it all."""
-    _print(f"{report.machine}; {report.runtime}; {PRECISION} on {report.provider}")
+    tell(f"{report.machine}; {report.runtime}; {PRECISION} on {report.provider}")
     for provider, counts in report.nodes.items():
-        _print(f"{sum(counts.values())} nodes on {provider}: {_told(counts)}")
-    _print(f"{PRECISION} there against fp32 on the CPU, over music")
-    _print(f"{'positions':>26} {'max |dlogit|':>13} {'mean':>9} {'KL nats':>9} {'same best':>10}")
+        tell(f"{sum(counts.values())} nodes on {provider}: {_told(counts)}")
+    tell(f"{PRECISION} there against fp32 on the CPU, over music")
+    tell(f"{'positions':>26} {'max |dlogit|':>13} {'mean':>9} {'KL nats':>9} {'same best':>10}")
     for part in report.agreements:
-        _print(
+        tell(
             f"{part.where:>26} {part.max_difference:13.1e} {part.mean_difference:9.1e} "
             f"{part.kl_nats:9.1e} {part.same_best:10.4f}"
         )
-    _print(f"steps; memory moves {report.memory_gb_per_s:.0f} GB/s")
+    tell(f"steps; memory moves {report.memory_gb_per_s:.0f} GB/s")
     lengths = list(report.rows[0].tokens_per_s)
     titles = " ".join(f"{f'tokens/s by {length}':>18}" for length in lengths)
-    _print(f"{'context':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'floor ms':>9} "
+    tell(f"{'context':>8} {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8} {'floor ms':>9} "
            f"{'ratio':>7} {titles}")  # fmt: skip
     for row in report.rows:
         rates = " ".join(f"{rate:18.0f}" for rate in row.tokens_per_s.values())
-        _print(f"{row.context:>8} {row.p50_ms:8.3f} {row.p95_ms:8.3f} {row.p99_ms:8.3f} "
+        tell(f"{row.context:>8} {row.p50_ms:8.3f} {row.p95_ms:8.3f} {row.p99_ms:8.3f} "
                f"{row.floor_ms:9.4f} {row.ratio:7.2f} {rates}")  # fmt: skip
     if report.replay:
         _print_replay(report.replay)
     for problem in report.problems:
-        _print(f"PROBLEM: {problem}")
+        tell(f"PROBLEM: {problem}")
 
 
 def _print_replay(replay: Replay) -> None:
     part = replay.agreement
     same = "every bit the same" if replay.is_exact else f"differs by {part.max_difference:.1e}"
-    _print(
+    tell(
         f"recorded step: {replay.p50_ms:.3f} ms, usual {replay.usual_p50_ms:.3f} ms; {same}, "
         f"KL {part.kl_nats:.1e} nats over {part.where}"
     )
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -176,8 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print_report(report)
     if options.json:
-        with atomic_path(options.json) as partial:
-            partial.write_text(json.dumps(asdict(report), indent=1) + "\n")
+        write_json(options.json, asdict(report))
     return 1 if report.problems else 0
 
 

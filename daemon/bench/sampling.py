@@ -9,7 +9,6 @@ clock, some 2 µs, is in each.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -23,10 +22,10 @@ import numpy as np
 
 from daemon.answer import Answer
 from daemon.bench.figures import machine
+from daemon.bench.results import write_json
 from daemon.engine import Engine
 from daemon.memory import Memory
 from daemon.parameters import Parameters
-from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
 from perceivers.events import NoteOn
 from perceivers.repetition_penalty import StruckChords, discouraged
@@ -147,8 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.write(report(found) + "\n")
     if options.json:
         content = {"machine": machine(), "precision": engine.precision, "percentiles_us": found}
-        with atomic_path(options.json) as partial:
-            partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_json(options.json, content)
     return 0
 
 

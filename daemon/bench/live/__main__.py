@@ -12,7 +12,6 @@ density     how far ahead of playback a turn is planned, by notes per second
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -27,8 +26,8 @@ from daemon.bench.figures import machine
 from daemon.bench.live import measurements as m
 from daemon.bench.live.music import Passage, Performance, densest, passage, performances_in
 from daemon.bench.live.report import Report, draw, lines_of, policy_name
+from daemon.bench.results import write_json
 from daemon.settings import TimingSettings
-from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -173,8 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     sys.stdout.write("\n".join(lines_of(report)) + "\n")
     if options.json:
-        with atomic_path(options.json) as partial:
-            partial.write_text(json.dumps(asdict(report), indent=1) + "\n")
+        write_json(options.json, asdict(report))
     if options.picture:
         draw(report, options.picture)
     return 0

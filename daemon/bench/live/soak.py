@@ -10,7 +10,6 @@ far. Exit code 1: something grew.
 
 import argparse
 import itertools
-import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -27,8 +26,8 @@ from daemon.bench.live.measured_daemon import ANSWER_WITHIN_S, measured_daemon
 from daemon.bench.live.music import passage, past_of, performances_in
 from daemon.bench.live.prepared_daemon import Preparation
 from daemon.bench.live.processor_time import resident_mb, resident_mb_of_all
+from daemon.bench.results import tell, write_json
 from daemon.engine import Engine
-from perceivers.atomic import atomic_path
 from perceivers.encoder import encode
 from perceivers.errors import PerformerError
 
@@ -117,16 +116,16 @@ def daemon_samples(model: Path, minutes: float) -> Iterator[Sample]:
 def gather(samples: Iterable[Sample]) -> list[Sample]:
     """Print samples as they come and return them; Ctrl-C ends them."""
     gathered: list[Sample] = []
-    _print(f"{'minute':>8} {'ms/token':>9} {'MB':>8} {'tokens':>8}")
+    tell(f"{'minute':>8} {'ms/token':>9} {'MB':>8} {'tokens':>8}")
     try:
         for sample in samples:
-            _print(
+            tell(
                 f"{sample.minute:8.2f} {sample.step_ms:9.3f} {sample.resident_mb:8.1f} "
                 f"{sample.tokens:8}"
             )
             gathered.append(sample)
     except KeyboardInterrupt:
-        _print("ended early")
+        tell("ended early")
     return gathered
 
 
@@ -147,16 +146,16 @@ def grew(drift: Drift, by: float) -> bool:
 def print_report(report: Report) -> None:
     """Print what is concluded."""
     tokens = sum(sample.tokens for sample in report.samples)
-    _print(f"{report.machine}; {report.model}, {report.what}; {tokens:,} tokens")
+    tell(f"{report.machine}; {report.model}, {report.what}; {tokens:,} tokens")
     if report.memory is None or report.step is None:
-        _print("too short to tell growth from chance")
+        tell("too short to tell growth from chance")
         return
     for name, unit, drift, by in (
         ("memory", "MB", report.memory, GROWN_BY),
         ("time of a token", "ms", report.step, SLOWED_BY),
     ):
         slopes = [60 * slope for slope in (drift.slope, drift.slope_low, drift.slope_high)]
-        _print(
+        tell(
             f"{name}: {drift.first:.4g} {unit} in the first tenth, {drift.last:.4g} in the last; "
             f"slope {slopes[0]:+.3g} {unit} per hour (95 %: {slopes[1]:+.3g} to {slopes[2]:+.3g}): "
             + ("it GREW" if grew(drift, by) else "no growth")
@@ -173,11 +172,6 @@ def draw(report: Report, path: Path) -> None:
         Panel("resident memory", "minutes", "MB", {report.what: (minutes, memory_mb)}),
     ]
     draw_panels(path, panels)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -205,8 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = report_of(options.model, what, samples)
     print_report(report)
     if options.json:
-        with atomic_path(options.json) as partial:
-            partial.write_text(json.dumps(asdict(report), indent=1) + "\n")
+        write_json(options.json, asdict(report))
     if options.picture and samples:
         draw(report, options.picture)
     if report.memory is None or report.step is None:
