@@ -36,7 +36,7 @@ class SavedBlocks:
     keys: Floats
     """Of the blocks in use, (B, H, D, tokens in a block)."""
     tokens: Tokens
-    """Of every key, (B * tokens in a block, 1)."""
+    """Of every key, (B, tokens in a block)."""
 
     @property
     def bytes(self) -> int:
@@ -64,7 +64,7 @@ class BlockCache:
         self._size = self._block_count * self._length
         self._table = as_pairs(table)
         self._keys = np.zeros(tensor.shape, np.float32)
-        self._tokens = np.zeros((self._size, 1), np.int64)
+        self._tokens = np.zeros((self._block_count, self._length), np.int64)
         self._seen = np.full((self._block_count, self._length), HIDDEN)
         self._masks = np.empty(self._size * runs_of, np.float32)  # for several tokens at once
         beyond = rewind_tokens + self.window - self._size
@@ -92,7 +92,7 @@ class BlockCache:
     @property
     def tokens(self) -> Tokens:
         """Graph input: the token of every key of the blocks in use, (B * tokens in a block, 1)."""
-        return self._tokens[: self.blocks_used * self._length]
+        return self._tokens[: self.blocks_used].reshape(-1, 1)
 
     def mask_memory(self, count: int) -> Floats:
         """Return the graph input that `mask` writes: (B, 1, count, tokens in a block)."""
@@ -133,8 +133,7 @@ class BlockCache:
             keys = self._keys[block, :, :, places]
             keys[:, : self._half] = rotated[part].real.transpose(1, 2, 0)
             keys[:, self._half :] = rotated[part].imag.transpose(1, 2, 0)
-            begin = block * self._length
-            self._tokens[begin + places.start : begin + places.stop, 0] = tokens[part]
+            self._tokens[block, places] = tokens[part]
             written = part.stop
         self._see(self._stop + len(tokens))
 
@@ -145,15 +144,15 @@ class BlockCache:
         for block, places, start in self._spans(*lost):
             aside = self._logical(start) % self._aside_count
             self._keys[block, :, :, places] = self._keys_aside[aside, :, :, places]
-            begin = block * self._length
-            self._tokens[begin + places.start : begin + places.stop, 0] = self._tokens_aside[
-                aside, places
-            ]
+            self._tokens[block, places] = self._tokens_aside[aside, places]
         self._see(position)
 
     def save(self) -> SavedBlocks:
         """Return a copy of what the next token sees."""
-        return SavedBlocks(self._origin, self._stop, self.keys.copy(), self.tokens.copy())
+        used = self.blocks_used
+        return SavedBlocks(
+            self._origin, self._stop, self._keys[:used].copy(), self._tokens[:used].copy()
+        )
 
     def restore(self, saved: SavedBlocks) -> None:
         """Be what was saved, each key in its place, and know nothing of before."""
@@ -171,7 +170,7 @@ class BlockCache:
             return
         block, aside = old % self._block_count, old % self._aside_count
         self._keys_aside[aside] = self._keys[block]
-        self._tokens_aside[aside] = self._tokens[block * self._length :][: self._length, 0]
+        self._tokens_aside[aside] = self._tokens[block]
         kept = max(0, old - self._aside_count + 1)
         self._known_from = max(self._known_from, self._origin + kept * self._length)
 
