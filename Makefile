@@ -50,9 +50,9 @@ lint: $(DEV)/.installed ## style and types alone
 
 .PHONY: test-alsa
 test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small virtual machine
-	tests/tools/alsa_vm.sh build $(ALSA_VM)
-	$(DEV)/bin/python -c 'import pathlib, tests.make_model as m; m.make_model_folder(pathlib.Path("build/tiny-model"))'
-	tests/tools/alsa_vm.sh run $(ALSA_VM) $(ALSA_VM)/out \
+	tests/support/tools/alsa_vm.sh build $(ALSA_VM)
+	$(DEV)/bin/python -c 'import pathlib, tests.support.make_model as m; m.make_model_folder(pathlib.Path("build/tiny-model"))'
+	tests/support/tools/alsa_vm.sh run $(ALSA_VM) $(ALSA_VM)/out \
 		env E2E_MODEL=build/tiny-model $(DEV)/bin/pytest -m alsa -p no:cacheprovider \
 		-o faulthandler_timeout=600 --durations=0 tests/e2e/test_alsa.py
 
@@ -61,7 +61,7 @@ bench: $(VENV)/.installed | jack-tools ## engine, sampling and whole daemon, wit
 	$(VENV)/bin/python daemon/bench/engine.py $(MODEL) --json $(FIGURES)/engine.json \
 		--picture $(FIGURES)/engine.png $(ARGS)
 	$(VENV)/bin/python daemon/bench/sampling.py $(MODEL) --json $(FIGURES)/sampling.json
-	JACK_TEST_TIMEOUT_S=3600 tests/tools/with_jack.sh $(VENV)/bin/python -m daemon.bench.live --model $(MODEL) \
+	JACK_TEST_TIMEOUT_S=3600 tests/support/tools/with_jack.sh $(VENV)/bin/python -m daemon.bench.live --model $(MODEL) \
 		--json $(FIGURES)/live.json --picture $(FIGURES)/live.png
 
 .PHONY: soak

@@ -96,7 +96,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
 
 
 def _list_ports() -> int:
-    from daemon.midi_ports import list_ports  # noqa: PLC0415 - each way loads what it needs
+    from daemon.midi.ports import list_ports  # noqa: PLC0415 - each way loads what it needs
 
     for title, names in zip(("inputs", "outputs"), list_ports(), strict=True):
         _say(f"{title}:")
@@ -106,7 +106,7 @@ def _list_ports() -> int:
 
 
 def _continue_files(parsed: argparse.Namespace, settings: Settings) -> int:
-    from daemon import offline  # noqa: PLC0415 - loads the engine
+    from daemon.offline import continuing as offline  # noqa: PLC0415 - loads the engine
 
     options = offline.OfflineOptions(
         sources=tuple(parsed.sources),

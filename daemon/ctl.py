@@ -12,11 +12,18 @@ from typing import Any
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from daemon.commands import COMMANDS, VERSION, Arguments, Result
+from daemon.control.commands import COMMANDS, Argument, Command, Names, Result
+from daemon.control.replies import EVENT_HEAD, HEARTBEAT
+from daemon.control.requests import VERSION
+from daemon.control.sockets import (
+    ClientKeys,
+    CommandClient,
+    EventClient,
+    NoAnswerError,
+    create_keys,
+)
 from daemon.parameters import APPLIES, TABLE
-from daemon.replies import EVENT_HEAD, HEARTBEAT
 from daemon.settings import ControlSettings
-from daemon.sockets import ClientKeys, CommandClient, EventClient, NoAnswerError, create_keys
 from perceivers.errors import PerformerError
 from perceivers.ranges import Setting, Value
 
@@ -65,17 +72,27 @@ def _ask(options: argparse.Namespace, command: str, args: Result) -> Result:
 
 
 def _args(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Result:
+    command = COMMANDS[options.command]
     words: list[str] = getattr(options, "words", [])
-    if COMMANDS[options.command].arguments is Arguments.NAMES:
-        return {"names": words}
+    if _list_of_names(command) is not None:
+        return dict.fromkeys(command.arguments, words)
     if len(words) % 2:
-        parser.error(f"{options.command} takes names and values in pairs; {words[-1]!r} is alone")
-    return {name: _typed(name, text) for name, text in zip(words[::2], words[1::2], strict=True)}
+        parser.error(f"{command.name} takes names and values in pairs; {words[-1]!r} is alone")
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return {name: _typed(command.arguments.get(name), text) for name, text in pairs}
 
 
-def _typed(name: str, text: str) -> Value:
+def _list_of_names(command: Command) -> Names | None:
+    """Return the argument of a command that takes a list of names and nothing else."""
+    arguments = [*command.arguments.values()]
+    return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], Names) else None
+
+
+def _typed(argument: Argument | None, text: str) -> Any:
     """Return the value that a text means; whether it is allowed, the daemon says."""
-    kind = TABLE[name].kind if name in TABLE else str
+    if argument is not None and not isinstance(argument, Setting):
+        return _json_or_text(text)
+    kind = argument.kind if argument else str
     if kind is str:
         return text
     words: dict[str, Value] = {"null": None, "none": None, "true": True, "false": False}
@@ -83,6 +100,13 @@ def _typed(name: str, text: str) -> Value:
         return words[text.lower()]
     try:
         return int(text) if kind is int else float(text)
+    except ValueError:
+        return text
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
     except ValueError:
         return text
 
@@ -210,19 +234,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_options(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS.values():
-        takes_none = command.arguments is Arguments.NONE
         added = commands.add_parser(
             command.name,
-            help=command.description,
-            description=command.description,
-            epilog=None if takes_none else _parameter_help(),
+            help=command.help,
+            description=command.help,
+            epilog=_arguments_help(command),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if command.arguments is Arguments.NAMES:
-            added.add_argument("words", nargs="*", metavar="NAME")
-        elif not takes_none:
-            many = "+" if command.arguments is Arguments.SETTINGS else "*"
-            added.add_argument("words", nargs=many, metavar="NAME VALUE")
+        if command.arguments:
+            what = "NAME" if _list_of_names(command) else "NAME VALUE"
+            added.add_argument("words", nargs="+" if command.at_least else "*", metavar=what)
     watch = commands.add_parser("watch", help="print events as they happen, until Ctrl-C")
     watch.add_argument("words", nargs="*", metavar="TOPIC", help="such as state; none: all of them")
     keys = commands.add_parser("keys", help="make keys, for control from another computer")
@@ -245,19 +266,36 @@ def _add_options(parser: argparse.ArgumentParser, default: Any = None) -> None:
         parser.add_argument(name, default=usual if default is None else default, **details)
 
 
+def _arguments_help(command: Command) -> str | None:
+    if not command.arguments:
+        return None
+    if command.takes_parameters or _list_of_names(command) is not None:
+        return _parameter_help()
+    rows = command.arguments.values()
+    return "\n".join(["arguments:", *(line for row in rows for line in _argument_lines(row))])
+
+
+def _argument_lines(row: Argument) -> tuple[str, ...]:
+    if isinstance(row, Setting):
+        return _help_lines(row)
+    return (f"  {row.name:<13} {row.allowed_text}",)
+
+
 def _parameter_help() -> str:
-    lines = ["parameters:"]
-    for name, row in TABLE.items():
-        lines.append(f"  {name:<13} {row.range.description}")
-        lines.append(f"  {'':<13} {_help_limits(name, row)}")
-    return "\n".join(lines)
+    return "\n".join(
+        ["parameters:", *(line for row in TABLE.values() for line in _help_lines(row))]
+    )
 
 
-def _help_limits(name: str, row: Setting) -> str:
+def _help_lines(row: Setting) -> tuple[str, str]:
+    return f"  {row.name:<13} {row.range.description}", f"  {'':<13} {_help_limits(row)}"
+
+
+def _help_limits(row: Setting) -> str:
     unit = f" {row.range.unit}" if row.range.unit else ""
-    default = "null" if row.default is None else row.default
-    applies = APPLIES[name].value.replace("_", " ")
-    return f"{row.allowed_text}{unit}; default {default}; applies: {applies}"
+    default = json.dumps(row.default).strip('"')
+    applies = f"; applies: {APPLIES[row.name].value.replace('_', ' ')}" if row.name in TABLE else ""
+    return f"{row.allowed_text}{unit}; default {default}{applies}"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from daemon.parameters import Parameters
 from perceivers.errors import SettingsError
+from perceivers.manifest import PRECISIONS
 from perceivers.ranges import setting
 from perceivers.settings import load
 
@@ -24,13 +25,8 @@ class Provider(StrEnum):
     CUDA = "cuda"
 
 
-class Precision(StrEnum):
-    """Which of the model's exported forms runs."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    INT8 = "int8"
-    FP16 = "fp16"
+PRECISION_CHOICES = ("auto", *PRECISIONS)
+"""Which of the model's exported forms runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +90,10 @@ class EngineSettings:
         choices=tuple(Provider),
     )
     precision: str = setting(
-        Precision.AUTO.value,
+        PRECISION_CHOICES[0],
         "",
         "which form of the model; auto: the one that suits the provider",
-        choices=tuple(Precision),
+        choices=PRECISION_CHOICES,
     )
     threads: int = setting(1, "", "CPU threads of the model", minimum=1, maximum=256)
 

@@ -46,17 +46,19 @@ class BlockAttentions:
             ]
         return found
 
-    def look_up(self, tables: Tables) -> tuple[str, str]:
+    def look_up(self, tables: Tables) -> tuple[str | None, str]:
         """Add what the tokens alone decide; return the first query and the embedding."""
         dim, heads = self._architecture.dim, self._architecture.heads
-        rows = np.concatenate((self.query_scale * tables.query, tables.embedding), axis=1)
-        looked_up = self._nodes.add(
-            "Gather", [self._nodes.weight("token_rows", rows), "tokens"], "looked_up"
-        )
-        plain, embedded = self._nodes.split(looked_up, ["plain_query", "embedded"], [dim, dim])
         by_head = tables.keys_values[:, 1].reshape(len(self._blocks), -1, heads, dim // heads)
         for index, values in enumerate(by_head):
             self._nodes.weight(f"cross_{index}_values", values.swapaxes(0, 1))
+        if tables.query is None:
+            rows = self._nodes.weight("token_rows", tables.embedding)
+            return None, self._nodes.add("Gather", [rows, "tokens"], "embedded")
+        both = np.concatenate((self.query_scale * tables.query, tables.embedding), axis=1)
+        rows = self._nodes.weight("token_rows", both)
+        looked_up = self._nodes.add("Gather", [rows, "tokens"], "looked_up")
+        plain, embedded = self._nodes.split(looked_up, ["plain_query", "embedded"], [dim, dim])
         return self._nodes.rotate(plain, "cross_0_query", heads), embedded
 
     def cross(self, index: int, q: str) -> str:

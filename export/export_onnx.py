@@ -21,10 +21,9 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 import numpy as np
 import onnx
 
-from export.folding import fold_tables
+from export.folding import fold_tables, to_array
 from export.graph import build_graph
 from export.verify import (
-    TOLERANCE,
     Tokens,
     cases,
     engine_logits,
@@ -36,6 +35,7 @@ from perceivers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import (
     GRAPH_FILES,
+    KEYS_FILE,
     MANIFEST_FILE,
     TABLES_FILE,
     WEIGHTS_FILE,
@@ -47,7 +47,7 @@ from perceivers.manifest import (
     write_manifest,
 )
 from perceivers.model import PerceiverS
-from perceivers.parity import compare
+from perceivers.parity import TOLERANCE, compare
 from perceivers.vocabulary import fingerprint
 
 CHUNKS = (1, 3, 64)
@@ -92,6 +92,7 @@ def export(
             },
             graphs={precision: files[name] for precision, name in GRAPH_FILES.items()},
             tables=files[TABLES_FILE],
+            keys=files.get(KEYS_FILE),
             parity={},
             progress=_plain(checkpoint.progress),
             data=data or checkpoint.progress.get("data") or UNKNOWN,
@@ -125,8 +126,12 @@ def _write_files(folder: Path, model: PerceiverS) -> dict[str, ModelFile]:
     """Write graphs and tables; return what they are by name."""
     for precision, name in GRAPH_FILES.items():
         onnx.save(build_graph(model, precision), folder / name)
+    names = [*GRAPH_FILES.values(), TABLES_FILE]
     np.save(folder / TABLES_FILE, fold_tables(model).keys_values)
-    return {name: describe_file(folder / name) for name in (*GRAPH_FILES.values(), TABLES_FILE)}
+    if model.architecture.knows_keys:
+        names.append(KEYS_FILE)
+        np.save(folder / KEYS_FILE, to_array(model.key_embedding.weight))
+    return {name: describe_file(folder / name) for name in names}
 
 
 def _write_weights(folder: Path, checkpoint: Checkpoint) -> ModelFile:

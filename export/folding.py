@@ -21,17 +21,22 @@ Array = NDArray[np.float32]
 class Tables:
     """What each token brings along; V vocabulary, E width, S scales."""
 
-    query: Array
-    """Of the first cross-attention, before its rotation: (V, E)."""
+    query: Array | None
+    """Of the first cross-attention, before its rotation: (V, E). None where a query depends on
+    more than its token: on what is down."""
     keys_values: Array
     """Of every cross-attention, before the rotation: (S, 2, V, E)."""
     embedding: Array
     """(V, E)."""
 
     def token_rows(self) -> Array:
-        """Return all of it side by side, what is to be rotated first: (V, (2 + 2 S) E)."""
+        """Return all of it side by side, what is to be rotated first: (V, (2 + 2 S) E).
+
+        Without the query it is narrower by E.
+        """
         keys, values = self.keys_values[:, 0], self.keys_values[:, 1]
-        return np.concatenate((self.query, *keys, *values, self.embedding), axis=1)
+        query = () if self.query is None else (self.query,)
+        return np.concatenate((*query, *keys, *values, self.embedding), axis=1)
 
 
 def fold_tables(model: PerceiverS) -> Tables:
@@ -41,12 +46,15 @@ def fold_tables(model: PerceiverS) -> Tables:
         normed = _normed(model.context_norm, embedding)
         crosses = [cross for cross in model.crosses if isinstance(cross, CrossAttention)]
         first = crosses[0]
-        query = _normed(first.norm, embedding) @ first.attention.query.weight.double().T
+        query = None
+        if not model.architecture.knows_keys:
+            matrix = first.attention.query.weight.double()
+            query = to_array(_normed(first.norm, embedding) @ matrix.T)
         keys_values = [
             torch.stack([normed @ matrix.weight.double().T for matrix in (a.key, a.value)])
             for a in (cross.attention for cross in crosses)
         ]
-        return Tables(to_array(query), to_array(torch.stack(keys_values)), to_array(embedding))
+        return Tables(query, to_array(torch.stack(keys_values)), to_array(embedding))
 
 
 def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:

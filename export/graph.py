@@ -17,7 +17,7 @@ from export.block_attention import BlockAttentions
 from export.folding import Tables, fold_tables, to_array
 from export.nodes import Nodes
 from export.row_attention import RowAttentions
-from perceivers.manifest import CROSS_LAYOUTS, Precision, cache_tensors
+from perceivers.manifest import CROSS_LAYOUTS, KEYS_INPUT, Precision, cache_tensors
 from perceivers.model import CrossAttention, FeedForward, PerceiverS, SelfAttention
 
 
@@ -39,8 +39,8 @@ class Attentions(Protocol):
     def inputs(self) -> list[onnx.ValueInfoProto]:
         """Return what the graph reads beside its tokens."""
 
-    def look_up(self, tables: Tables) -> tuple[str, str]:
-        """Add what the tokens alone decide; return the first query and the embedding."""
+    def look_up(self, tables: Tables) -> tuple[str | None, str]:
+        """Add what the tokens alone decide; return the embedding, and the first query if it is."""
 
     def cross(self, index: int, q: str) -> str:
         """Add the cross-attention of a query (1, T, E), already rotated and scaled."""
@@ -62,6 +62,10 @@ class _GraphBuilder:
 
     def build(self) -> onnx.ModelProto:
         q, x = self.attentions.look_up(fold_tables(self.model))
+        inputs = self.attentions.inputs()
+        if self.architecture.knows_keys:
+            inputs.append(self.nodes.floats(KEYS_INPUT, 1, "T", self.architecture.dim))
+            x = self.nodes.add("Add", [x, KEYS_INPUT], "told")
         for index, cross in enumerate(self.model.crosses):
             x = self._cross(index, cross, x, q if index == 0 else None)
         for index, layer in enumerate(self.model.layers):
@@ -73,7 +77,7 @@ class _GraphBuilder:
             normed = self.nodes.add("Cast", [normed], "final_float32", to=TensorProto.FLOAT)
         self.nodes.add("MatMul", [normed, table], "logits")
         tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, [1, "T"])
-        return self.nodes.model([tokens, *self.attentions.inputs()], self._outputs())
+        return self.nodes.model([tokens, *inputs], self._outputs())
 
     def _outputs(self) -> list[onnx.ValueInfoProto]:
         shape: list[int | str | None] = [1, "T", self.architecture.vocabulary_size]

@@ -13,10 +13,9 @@ from torch import nn
 
 from export.folding import to_array
 from export.quantisation import BITS, BLOCK, quantise
-from perceivers.manifest import CacheTensor, Precision
+from perceivers.manifest import IR_VERSION, CacheTensor, Precision
 
 OPSET = 20
-IR_VERSION = 10  # runtimes refuse what is newer than they are; this one has been read for long
 CONTRIB = "com.microsoft"
 INTEGER_ACCURACY = 4  # the level that multiplies in integers; exact level 1 is ten times slower
 

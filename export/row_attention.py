@@ -40,21 +40,22 @@ class RowAttentions:
             *(self._nodes.rows(cache, cache.name) for cache in self._caches.values()),
         ]
 
-    def look_up(self, tables: Tables) -> tuple[str, str]:
+    def look_up(self, tables: Tables) -> tuple[str | None, str]:
         """Add what the tokens alone decide; return the first query and the embedding."""
         dim, scales = self._architecture.dim, len(self._architecture.scales)
         rows = self._nodes.weight("token_rows", tables.token_rows())
         looked_up = self._nodes.add("Gather", [rows, "tokens"], "looked_up")
-        rotated = (1 + scales) * dim
+        queries = [] if tables.query is None else ["cross_0_query"]
+        turning = len(queries) + scales
         values = [f"cross_{index}_new_values" for index in range(scales)]
         unrotated, *_ = self._nodes.split(
-            looked_up, ["unrotated", *values, "embedded"], [rotated] + [dim] * (scales + 1)
+            looked_up, ["unrotated", *values, "embedded"], [turning * dim] + [dim] * (scales + 1)
         )
-        turned = self._nodes.rotate(unrotated, "turned", (1 + scales) * self._architecture.heads)
+        turned = self._nodes.rotate(unrotated, "turned", turning * self._architecture.heads)
         keys = [f"cross_{index}_new_keys" for index in range(scales)]
-        q, *_ = self._nodes.split(turned, ["cross_0_query", *keys], [dim] * (1 + scales))
+        self._nodes.split(turned, [*queries, *keys], [dim] * turning)
         self._memories = list(zip(keys, values, strict=True))
-        return q, "embedded"
+        return (queries[0] if queries else None), "embedded"
 
     def cross(self, index: int, q: str) -> str:
         """Add the cross-attention of a query (1, T, E), already rotated."""

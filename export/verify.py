@@ -30,17 +30,15 @@ from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import Parity, describe_file, read_manifest
 from perceivers.midi_files import read_performance
 from perceivers.model import PerceiverS
-from perceivers.parity import compare
+from perceivers.parity import TOLERANCE, compare
 
 Array = NDArray[np.float32]
 Tokens = NDArray[np.int64]
 
 CHUNKS = (1, 3, 8, 64)
-TOLERANCE = 1e-4
-"""Largest |difference| of a float32 logit; measured: 1e-5 and less."""
 EXACT = ("torch step", "fp32")  # the columns that the tolerance holds for
 LONGEST_FULL_PASS = 4096  # positions that are all latents; more than that takes minutes
-REPLAY = Path(__file__).resolve().parents[1] / "daemon" / "replay.py"
+REPLAY = Path(__file__).resolve().parents[1] / "daemon" / "engine" / "replay.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +164,7 @@ def print_table(model: PerceiverS, folder: Path, music: Tokens | None) -> bool:
         played = engine_logits(folder, case, stated, CHUNKS)
         for chunk in CHUNKS:
             found = {name: played[name, chunk] for name in stated}
-            if not case.fed_first:  # torch has no short way to a long context
+            if not case.fed_first:  # torch looks nothing up by table
                 found["torch step"] = stepped_logits(model, case.tokens, chunk)
             rows = _print_rows(model.architecture, case, chunk, found, columns)
             worst = float(np.maximum(worst, rows))  # max() would hide NaN

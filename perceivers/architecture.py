@@ -7,7 +7,8 @@ from perceivers.errors import ModelMismatch
 from perceivers.vocabulary import VOCABULARY_SIZE
 
 COMBINATIONS = ("cascade", "sum", "concat", "mlp")
-_ADDED_LATER = {"combine", "carried"}  # fields that older files lack; they mean the defaults
+# Fields that older files lack; they mean the defaults.
+_ADDED_LATER = {"combine", "carried", "knows_keys"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,9 @@ class Architecture:
     carried: int = 0
     """Latents before the N of a training crop that are computed without gradient: they only
     serve the self-attentions as keys and values."""
+    knows_keys: bool = False
+    """Whether each latent is told which keys are down, for how long and how loud, and the pedal
+    (`perceivers/keys_down.py`), instead of having to find it in what it looks back on."""
 
     def __post_init__(self) -> None:
         problems = list(self._problems())

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-LONGEST_BY_PRODUCTS = 4096
-"""Keys; beyond, the scores kept for the backward pass would fill the memory."""
+from perceivers.product_attention import LONGEST_KEPT, Band, band_mask, product_attention
 
 
 def rotary_angles(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
@@ -25,17 +24,35 @@ def rotary_angles(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate x (…, T, D) by angles (T, D/2); the halves of D are the pairs."""
-    first, second = x.float().chunk(2, dim=-1)
-    turned = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    """Rotate x (…, T, D) by angles (T, D/2); the halves of D are the pairs. Returns it contiguous.
+
+    Computed in float32 whatever x is.
+    """
+    turned: Tensor = _Rotation.apply(x, cos, sin)  # type: ignore[no-untyped-call]
+    return turned
+
+
+class _Rotation(torch.autograd.Function):
+    """A rotation, whose gradient is turned back by the same angle: nothing of x need be kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        cos, sin = ctx.saved_tensors
+        return _turned(gradients[0], cos, -sin), None, None
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    wide = x.to(torch.float32, memory_format=torch.contiguous_format)
+    turned = wide * torch.cat((cos, cos), dim=-1)
+    (first, second), (first_turned, second_turned) = wide.chunk(2, -1), turned.chunk(2, -1)
+    first_turned.addcmul_(second, sin, value=-1)
+    second_turned.addcmul_(first, sin)
     return turned.to(x.dtype)
-
-
-def band(queries: int, keys: int, window: int, device: torch.device) -> Tensor:
-    """Return the mask (N, S): each query sees its own position and the window - 1 before it."""
-    last_key = torch.arange(keys - queries, keys, device=device)[:, None]
-    key = torch.arange(keys, device=device)[None, :]
-    return (key <= last_key) & (key > last_key - window)
 
 
 def dense_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
@@ -43,7 +60,7 @@ def dense_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
 
     q (B, H, N, D), k and v (B, H, S, D); returns (B, H, N, D).
     """
-    mask = band(q.shape[-2], k.shape[-2], window, q.device)
+    mask = band_mask(q.shape[-2], k.shape[-2], window, q.device)
     return scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
@@ -59,8 +76,9 @@ def windowed_attention(
 
     Arguments as in `blockwise_attention`.
     """
-    short_products = _is_faster_by_products(q) and k.shape[-2] <= LONGEST_BY_PRODUCTS
-    if k.shape[-2] <= window and kept is None and not short_products:
+    if _is_faster_by_products(q) and k.shape[-2] <= LONGEST_KEPT:
+        return product_attention(q, k, v, Band(window, key_padding, kept))
+    if k.shape[-2] <= window and kept is None:
         return prefix_attention(q, k, v, key_padding)
     return blockwise_attention(q, k, v, window, key_padding, kept)
 
@@ -88,12 +106,12 @@ def blockwise_attention(
         stop = min(start + block, queries)
         last = keys - queries + stop
         first = max(0, keys - queries + start - window + 1)
-        mask = band(stop - start, last - first, window, q.device)
+        mask = band_mask(stop - start, last - first, window, q.device)
         if key_padding is not None:
             position = torch.arange(first, last, device=q.device)
             mask = mask & (position >= key_padding[:, None])[:, None, None, :]
             # Every query sees itself: without any key there is no softmax.
-            mask = mask | band(stop - start, last - first, 1, q.device)
+            mask = mask | band_mask(stop - start, last - first, 1, q.device)
         if kept is not None:
             mask = mask & kept[first:last]
         part = q[..., start:stop, :]

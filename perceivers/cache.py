@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from perceivers.architecture import Architecture
+from perceivers.key_counts import KeyState, nothing_down
 
 
 class KeyValue(NamedTuple):
@@ -31,6 +32,8 @@ class Cache(NamedTuple):
     """Tokens read so far: the absolute position of the next token."""
     crosses: tuple[KeyValue, ...]
     layers: tuple[KeyValue, ...]
+    keys: KeyState | None = None
+    """What is down after them, for a model that is told."""
 
 
 def empty_cache(
@@ -44,4 +47,5 @@ def empty_cache(
     shape = (batch, architecture.heads, 0, architecture.head_dim)
     empty = KeyValue(torch.zeros(shape, device=device), torch.zeros(shape, device=device))
     crosses = (empty,) * len(architecture.scales)
-    return Cache(0, crosses, (empty,) * len(architecture.windows))
+    keys = nothing_down(batch, device) if architecture.knows_keys else None
+    return Cache(0, crosses, (empty,) * len(architecture.windows), keys)

@@ -36,6 +36,8 @@ class TimedEvent(NamedTuple):
     event: Event
 
 
+CHORD_S = 0.03
+"""Notes that begin within this time of the first of them are one chord."""
 PEDAL_DOWN_FROM = 64
 PEDAL_UP_BELOW = 40
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from perceivers.architecture import Architecture
 from perceivers.atomic import atomic_path
@@ -19,8 +19,16 @@ from perceivers.vocabulary import VOCABULARY_SIZE, fingerprint
 FORMAT = 2
 MANIFEST_FILE = "manifest.json"
 TABLES_FILE = "tables.npy"
+KEYS_FILE = "keys.npy"
+KEYS_INPUT = "keys"
+"""Graph input (1, T, E) of a model that is told of keys: the sum of the rows of its table."""
 WEIGHTS_FILE = "checkpoint.pt"
-Precision = Literal["fp32", "int8", "fp16"]
+BEST_FILE = "best.pt"  # the checkpoint of a training run that a folder is made of
+Precision = Literal["int8", "fp32", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+"""On a CPU the first of them that a folder has is the quickest."""
+IR_VERSION = 10
+"""Of every graph: runtimes refuse what is newer than they are; this one has been read for long."""
 GRAPH_FILES: dict[Precision, str] = {
     "fp32": "model.onnx",
     "int8": "model.int8.onnx",
@@ -119,6 +127,8 @@ class Manifest:
     """What the checkpoint says about its training."""
     data: str
     licence: str
+    keys: ModelFile | None = None
+    """Table of a model that is told of keys and pedal: a row for all that can be so."""
     weights: ModelFile | None = None
     """The checkpoint in half precision, to train on from; playing does not need it."""
     scores: dict[str, Score] = field(default_factory=dict)
@@ -241,7 +251,10 @@ def read_manifest(folder: Path) -> Manifest:
         problem = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({error})"
         raise ModelMismatch(f"{path}: {problem}; {EXPORT_AGAIN}") from error
     _check_caches(path, manifest)
-    _check_files(folder, [*manifest.graphs.values(), manifest.tables])
+    if manifest.architecture.knows_keys and manifest.keys is None:
+        raise ModelMismatch(f"{path}: lacks the table of keys; {EXPORT_AGAIN}")
+    tables = [manifest.tables, *filter(None, [manifest.keys])]
+    _check_files(folder, [*manifest.graphs.values(), *tables])
     return manifest
 
 
@@ -281,6 +294,7 @@ def _from_json(fields: dict[str, Any]) -> Manifest:
         progress=dict(fields["progress"]),
         data=fields["data"],
         licence=fields["licence"],
+        keys=ModelFile(**fields["keys"]) if fields.get("keys") else None,
         weights=ModelFile(**fields["weights"]) if fields.get("weights") else None,
         scores={name: _score(score) for name, score in fields.get("scores", {}).items()},
     )

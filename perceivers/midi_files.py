@@ -17,8 +17,8 @@ from perceivers.events import (
     PedalSwitch,
     TimedEvent,
 )
+from perceivers.midi_numbers import SUSTAIN
 
-SUSTAIN = 64
 DRUM_CHANNEL = 9
 TICKS_PER_BEAT = 480
 LONGEST_S = 86_400.0  # a day: more is a damaged delta time, not a performance

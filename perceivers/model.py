@@ -9,14 +9,21 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from perceivers.architecture import Architecture
 from perceivers.attention import dense_attention, rotary_angles, windowed_attention
 from perceivers.blocks import Attend, CrossAttention, FeedForward, Projections, SelfAttention
 from perceivers.cache import Cache, KeyValue
 from perceivers.context import Angles, Context, Memory
+from perceivers.key_counts import KeyState, count_rows, nothing_down, state_after
+from perceivers.keys_down import KEY_ROWS
+from perceivers.vocabulary import PAD
 
 __all__ = ["CrossAttention", "FeedForward", "PerceiverS", "Projections", "SelfAttention"]
+
+
+STARTING_AT_ZERO = ("output.weight", "down.weight", "head.weight", "key_embedding.weight")
 
 
 class PerceiverS(nn.Module):
@@ -35,6 +42,8 @@ class PerceiverS(nn.Module):
         self.architecture = architecture
         self.prefix_dropout = prefix_dropout
         self.embedding = nn.Embedding(architecture.vocabulary_size, architecture.dim)
+        if architecture.knows_keys:
+            self.key_embedding = nn.Embedding(KEY_ROWS, architecture.dim)
         if architecture.scales:  # a plain decoder has no context to normalise
             self.context_norm = nn.LayerNorm(architecture.dim, bias=False)
         self.crosses = nn.ModuleList(
@@ -49,9 +58,12 @@ class PerceiverS(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Normal weights; every block starts as the identity, the head as a uniform guess."""
+        """Normal weights; every block starts as the identity, the head as a uniform guess.
+
+        What is told of keys starts as nothing, so that a model that was not told can be trained on.
+        """
         for name, parameter in self.named_parameters():
-            if name.endswith(("output.weight", "down.weight", "head.weight")):
+            if name.endswith(STARTING_AT_ZERO):
                 nn.init.zeros_(parameter)
             elif parameter.dim() == 2:
                 deviation = 0.5 if name == "embedding.weight" else parameter.shape[1] ** -0.5
@@ -71,6 +83,7 @@ class PerceiverS(nn.Module):
         prefix: Tensor | None = None,
         prefix_padding: Tensor | None = None,
         carried: int | None = None,
+        keys: KeyState | None = None,
     ) -> Tensor:
         """Return logits (B, N, V) of the token after each latent: the training form.
 
@@ -81,6 +94,8 @@ class PerceiverS(nn.Module):
         carried: the last prefix tokens, as many as this and as there are, get a state as well,
         without gradient and without logits, for the self-attentions to look back on; None is the
         architecture's number.
+        keys: what is down before the first of all these tokens, for a model that is told; None is
+        nothing.
         """
         tokens = latents if prefix is None else torch.cat((prefix, latents), dim=1)
         length, count = tokens.shape[1], latents.shape[1]
@@ -90,10 +105,13 @@ class PerceiverS(nn.Module):
         kept = self._kept(tokens, length - count - carried)
         context = Context(tokens, angles, prefix_padding, kept)
         memories = self._memories(context, carried + count)
+        x = self._inputs(tokens, prefix_padding, carried + count, keys)
         older, padding = None, None
         if carried:
-            older, padding = self._carry(context, memories, count, carried)
-        x, _ = self._run(latents, context.last_angles(count), memories, _attend, older, padding)
+            older, padding = self._carry(x[:, :carried], context, memories, count)
+        x, _ = self._run(
+            x[:, carried:], context.last_angles(count), memories, _attend, older, padding
+        )
         return self._logits(x)
 
     def step(self, tokens: Tensor, cache: Cache) -> tuple[Tensor, Cache]:
@@ -105,13 +123,40 @@ class PerceiverS(nn.Module):
         angles = self._angles(torch.arange(cache.position, position, device=tokens.device))
         new = self._memories(Context(tokens, angles, None, None), tokens.shape[1])
         memories = [memory.behind(old) for old, memory in zip(cache.crosses, new, strict=True)]
-        x, layers = self._run(tokens, angles, memories, _attend_densely, cache.layers)
+        inputs, keys = self.embedding(tokens), cache.keys
+        if keys is not None:
+            told, keys = self._told(tokens, keys)
+            inputs = inputs + told
+        x, layers = self._run(inputs, angles, memories, _attend_densely, cache.layers)
         crosses = [memory.keys_values.trimmed(memory.window) for memory in memories]
         kept = [
             layer.trimmed(window)
             for layer, window in zip(layers, self.architecture.self_windows, strict=True)
         ]
-        return self._logits(x), Cache(position, tuple(crosses), tuple(kept))
+        return self._logits(x), Cache(position, tuple(crosses), tuple(kept), keys)
+
+    def _inputs(
+        self, tokens: Tensor, padding: Tensor | None, count: int, keys: KeyState | None
+    ) -> Tensor:
+        """Return what the last `count` of all tokens (B, S) enter with: (B, count, E).
+
+        The first `padding` (B,) tokens are nobody's: what they say is not so.
+        """
+        x: Tensor = self.embedding(tokens[:, -count:])
+        if not self.architecture.knows_keys:
+            return x
+        if padding is not None:
+            position = torch.arange(tokens.shape[1], device=tokens.device)
+            tokens = tokens.masked_fill(position < padding[:, None], PAD)
+        keys = nothing_down(len(tokens), tokens.device) if keys is None else keys
+        told, _ = self._told(tokens[:, -count:], state_after(tokens[:, :-count], keys))
+        return x + told
+
+    def _told(self, tokens: Tensor, keys: KeyState) -> tuple[Tensor, KeyState]:
+        """Return what tokens (B, T) are told of keys and pedal, (B, T, E), and the state after."""
+        counts, after = count_rows(tokens, keys)
+        # A product with few ones is quicker than a sum of rows, and its gradient much quicker.
+        return linear(counts, self.key_embedding.weight.T), after
 
     def _kept(self, tokens: Tensor, before: int) -> Tensor | None:
         """Choose which tokens the cross-attentions see: a share of the first `before` is not."""
@@ -138,37 +183,38 @@ class PerceiverS(nn.Module):
 
     @torch.no_grad()
     def _carry(
-        self, context: Context, memories: list[Memory], count: int, carried: int
+        self, x: Tensor, context: Context, memories: list[Memory], count: int
     ) -> tuple[list[KeyValue], Tensor | None]:
-        """Compute the `carried` latents before the last `count`, as far as self-attention goes.
+        """Compute the latents x (B, carried, E) before the last `count`, up to self-attention.
 
         Returns keys and values of every layer, and how many of them are padding.
         """
+        carried = x.shape[1]
         reached = context.seen_by(carried + count, 1)
-        tokens, padding = reached.tokens[:, :carried], reached.padding
+        padding = reached.padding
         angles = (reached.angles[0][:carried], reached.angles[1][:carried])
         earlier = [memory.without_last(count) for memory in memories]
-        _, found = self._run(tokens, angles, earlier, _attend, None, padding)
+        _, found = self._run(x, angles, earlier, _attend, None, padding)
         # Autocast keeps weights that it converts, in older versions of torch without a gradient.
         torch.clear_autocast_cache()
         return found, padding
 
     def _run(
         self,
-        tokens: Tensor,
+        x: Tensor,
         angles: Angles,
         memories: list[Memory],
         attend: Attend,
         older: Sequence[KeyValue] | None,
         padding: Tensor | None = None,
     ) -> tuple[Tensor, list[KeyValue]]:
-        """Take tokens (B, N) through all attentions.
+        """Take latents (B, N, E) through all attentions.
 
         older: keys and values of every layer that stand before those of these tokens; the first
         `padding` (B,) of all are masked.
         Returns states (B, N, E), and keys and values of every layer, old and new.
         """
-        x = self._look_back(self.embedding(tokens), memories, angles, attend)
+        x = self._look_back(x, memories, angles, attend)
         keys_values = []
         for index, layer in enumerate(self._self_attentions):
             q, memory = layer.queries_keys_values(x, angles)

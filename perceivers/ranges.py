@@ -14,19 +14,31 @@ from typing import Any
 
 from perceivers.errors import SettingsError
 
-Value = float | int | str | bool | None
+Value = float | int | str | bool | tuple[str, ...] | None
 
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple: "a list",
+}
 _SHOWN_CHARACTERS = 60  # of a wrong value, in a message
 
 
 class RangeError(SettingsError):
-    """A value is of the wrong type or outside its range; `allowed` says what would do."""
+    """A value is of the wrong type or outside its range; `allowed` says what would do.
 
-    def __init__(self, code: str, message: str, allowed: list[Value]) -> None:
+    `part` is what is wrong, where that is not the value as a whole but something in it.
+    """
+
+    def __init__(
+        self, code: str, message: str, allowed: list[Value], part: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code  # "wrong_type" or "out_of_range"
         self.allowed = allowed
+        self.part = part
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ class Setting:
     """One row of a table."""
 
     name: str
-    kind: type[bool] | type[int] | type[float] | type[str]
+    kind: type[bool] | type[int] | type[float] | type[str] | type[tuple[str, ...]]
     default: Value
     range: Range
 
@@ -64,22 +76,51 @@ class Setting:
         """What would do, in words."""
         text = _WORDS[self.kind]
         if self.range.choices:
-            text = "one of " + ", ".join(self.range.choices)
+            number = "any of" if self.kind is tuple else "one of"
+            text = f"{number} " + ", ".join(self.range.choices)
         if self.range.minimum is not None:
             text += f" from {self.range.minimum:g}"
         if self.range.maximum is not None:
             text += f" to {self.range.maximum:.10g}"
         return f"{text}, or null" if self.range.optional else text
 
+    def described(self) -> dict[str, Any]:
+        """Describe the row as JSON."""
+        return {
+            "type": "list" if self.kind is tuple else self.kind.__name__,
+            "unit": self.range.unit,
+            "minimum": self.range.minimum,
+            "maximum": self.range.maximum,
+            "choices": [str(choice) for choice in self.range.choices],
+            "null_allowed": self.range.optional,
+            "default": self.default,
+            "description": self.range.description,
+        }
+
     def admit(self, value: Any) -> Value:
-        """Return the value as this setting's type; raise RangeError if it does not fit."""
+        """Return the value as this setting's type; raise RangeError if it does not fit.
+
+        A list may also be one word, or words with commas between them.
+        """
         if value is None and self.range.optional:
             return None
+        if self.kind is tuple:
+            return self._admit_list(value)
         if not self._has_kind(value):
             raise self._refusal("wrong_type", value)
         if not self._lies_within(value):
             raise self._refusal("out_of_range", value)
         return float(value) if self.kind is float else value
+
+    def _admit_list(self, value: Any) -> tuple[str, ...]:
+        words = value
+        if isinstance(value, str):
+            words = [word.strip() for word in value.split(",")] if value.strip() else []
+        if not isinstance(words, list | tuple) or not all(isinstance(each, str) for each in words):
+            raise self._refusal("wrong_type", value)
+        if self.range.choices and not set(words) <= set(self.range.choices):
+            raise self._refusal("out_of_range", value)
+        return tuple(dict.fromkeys(words))
 
     def _has_kind(self, value: object) -> bool:
         if isinstance(value, bool) or self.kind in (bool, str):  # a bool is an int to Python
@@ -119,6 +160,8 @@ def table(cls: type) -> dict[str, Setting]:
 
 
 def _kind(hint: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        return tuple
     if isinstance(hint, types.UnionType):
         (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
     return hint

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from perceivers import vocabulary as v
+from perceivers.events import CHORD_S
 
 WINDOW_CHORDS = 1024
 """How far back a repetition is noticed: minutes."""
-TOGETHER_S = 0.035
+TOGETHER_S = CHORD_S + 0.5 / v.STEPS_PER_SECOND
 """Notes struck so soon after the first of a chord belong to it, in whatever order they come."""
 
 Ints = npt.NDArray[np.int64]

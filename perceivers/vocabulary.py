@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from perceivers.events import CHORD_S
+
 if TYPE_CHECKING:  # the stage, which has no arrays, need not load numpy
     import numpy as np
     from numpy.typing import NDArray
 
 STEPS_PER_SECOND = 100  # the time grid: 10 ms
+CHORD_STEPS = round(CHORD_S * STEPS_PER_SECOND)
 MAX_SHIFT_STEPS = 100  # the longest single time-shift: 1 s
 VELOCITY_BINS = 32
 VELOCITIES_PER_BIN = 128 // VELOCITY_BINS

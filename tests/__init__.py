@@ -1,1 +1,1 @@
-"""Tests."""
+"""Tests, in the folders of the packages that they test."""

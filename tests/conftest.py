@@ -4,14 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-from tests.jack_server import running_jack_server
+from tests.support.jack_server import running_jack_server
+
+# How long an example takes is the machine's affair.
+settings.register_profile("performer", deadline=None)
+settings.load_profile("performer")
 
 
 @pytest.fixture(scope="session")
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model folder with small random weights, exported once."""
-    from tests.make_model import make_model_folder  # noqa: PLC0415 - loads torch, slowly
+    from tests.support.make_model import make_model_folder  # noqa: PLC0415 - loads torch, slowly
 
     return make_model_folder(tmp_path_factory.mktemp("model") / "tiny")
 

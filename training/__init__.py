@@ -1,1 +1,5 @@
-"""Training: from MIDI files to a checkpoint."""
+"""Training: from MIDI files to a checkpoint, and to what a checkpoint is worth.
+
+At the top lie the programs that people start. What they are made of lies in rooms: `data/`, `run/`,
+`models/`, `luggage/`, `evaluation/`, `ablation/`; these import no program.
+"""

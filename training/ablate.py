@@ -38,8 +38,8 @@ from training.ablation.runner import Stopped, carry_out, is_done, locked
 from training.ablation.settings import Run
 from training.ablation.sizes import SIZES
 from training.ablation.tables import document
-from training.command_line import STARTER_SET
-from training.presets import parameters_of
+from training.models.presets import parameters_of
+from training.run.command_line import STARTER_SET
 
 EXPERIMENTS = tuple(found.key for found in experiments(SIZES["proxy"].reference))
 

@@ -34,10 +34,10 @@ from tqdm import tqdm
 from perceivers.atomic import atomic_path
 from perceivers.model import PerceiverS
 from training.ablation.compute import crop_flop
-from training.optimizers import Optimizers
-from training.plain_encoder import PlainEncoder
-from training.presets import PRESETS
-from training.segmentation import Crop
+from training.data.segmentation import Crop
+from training.models.plain_encoder import PlainEncoder
+from training.models.presets import PRESETS
+from training.run.optimizers import Optimizers
 
 CONTEXTS = (2048, 8192, 32_768)
 PEAK_SIZE = 2048  # rows and columns of the product that the peak is measured with

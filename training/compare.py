@@ -26,12 +26,12 @@ from tqdm import tqdm
 
 from perceivers.atomic import atomic_path
 from perceivers.errors import MidiFileError, PerformerError
-from training.evaluation.controls import CONTROLS
-from training.evaluation.distances import compare
-from training.evaluation.features import FEATURES
-from training.evaluation.mgeval import MGEVAL_FEATURES, mgeval_compatible
-from training.evaluation.notes import Notes, TooFewNotes, read_notes, windows
-from training.midi_folder import MANIFEST, SPLITS, find_files
+from training.data.midi_folder import MANIFEST, SPLITS, find_files
+from training.evaluation.metrics.distances import compare
+from training.evaluation.metrics.features import FEATURES
+from training.evaluation.metrics.mgeval import MGEVAL_FEATURES, mgeval_compatible
+from training.evaluation.metrics.notes import Notes, TooFewNotes, read_notes, windows
+from training.evaluation.metrics.spoilt_music import CONTROLS
 
 
 @dataclass(frozen=True, slots=True)

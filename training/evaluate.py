@@ -33,17 +33,17 @@ from perceivers.atomic import atomic_path
 from perceivers.errors import PerformerError
 from perceivers.manifest import MANIFEST_FILE
 from training.evaluation.command_line import parse
-from training.evaluation.figures import Figure, piece_figures, summary
-from training.evaluation.note import check_notable, note
-from training.evaluation.pieces import (
+from training.evaluation.likelihood.figures import Figure, piece_figures, summary
+from training.evaluation.likelihood.manifest_scores import check_notable, note
+from training.evaluation.likelihood.pieces import (
     Choice,
     Selection,
     encoder_fingerprint,
     select,
     select_midi,
 )
-from training.evaluation.report_request import ReportRequest, report_request
-from training.evaluation.scorers import How, open_scorer
+from training.evaluation.likelihood.scorers import How, open_scorer
+from training.evaluation.report.request import ReportRequest, report_request
 
 MOST_SKIPPED_TOLD = 20
 
@@ -163,7 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
 def report(request: ReportRequest, options: argparse.Namespace) -> dict[str, Any]:
     """Make a report, tell where it is, and return its figures as JSON values."""
     # Only here: to score with the engine needs no torch.
-    from training.evaluation.full_report import PAGE_FILE, make_report  # noqa: PLC0415
+    from training.evaluation.report.making import PAGE_FILE, make_report  # noqa: PLC0415
 
     names = ("source", "limit_tokens", "every", "protocol", "precision", "device")
     asked = {name: getattr(options, name) for name in names}

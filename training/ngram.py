@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from perceivers.errors import PerformerError
 from perceivers.vocabulary import VOCABULARY_SIZE, Flavour
-from training.token_store import TokenStore
+from training.data.token_store import TokenStore
 
 BITS_PER_TOKEN = (VOCABULARY_SIZE - 1).bit_length()
 HIGHEST_ORDER = 63 // BITS_PER_TOKEN  # an n-gram is packed into one int64

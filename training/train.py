@@ -20,8 +20,9 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from perceivers.errors import PerformerError
-from training.command_line import parse
-from training.trainer import Trainer
+from training.run.allocator import restart_with_settings
+from training.run.command_line import parse
+from training.run.trainer import Trainer
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,4 +44,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    restart_with_settings()
     sys.exit(main())

@@ -25,11 +25,11 @@ from tqdm import tqdm
 from perceivers.atomic import atomic_path
 from perceivers.checkpoint import load_checkpoint
 from perceivers.errors import PerformerError
-from training.luggage import Choice, music_of, state_of
-from training.midi_folder import SPLITS
-from training.parts import Bundle, Part, check_parts, described, read_bundle, write_bundle
-from training.run_state import BEST, FLAVOURS, LAST
-from training.token_store import INDEX
+from training.data.midi_folder import SPLITS
+from training.data.token_store import INDEX
+from training.luggage.bundles import Bundle, Part, check_parts, described, read_bundle, write_bundle
+from training.luggage.contents import Choice, music_of, state_of
+from training.run.state import BEST, FLAVOURS, LAST
 
 FORMAT = 1
 CONTENTS = "travel.json"

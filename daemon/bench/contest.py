@@ -21,22 +21,23 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 
 from tqdm import tqdm
 
-from daemon.bench.contest_process import ContestProcess
-from daemon.bench.figures import Bar, draw_bars, machine
+from daemon.bench.contestants.process import ContestProcess
+from daemon.bench.contestants.protocol import random_tokens
+from daemon.bench.pictures import Bar, draw_bars, machine
 from daemon.bench.results import tell, write_json
-from perceivers.contestant import random_tokens
 from perceivers.errors import PerformerError
 from perceivers.manifest import Manifest, read_manifest
+from perceivers.parity import TOLERANCE
 
 ROOT = Path(__file__).resolve().parents[2]
-ENGINE = ROOT / "daemon" / "bench" / "engine_contestant.py"
-TORCH = ROOT / "export" / "contest" / "torch_contestant.py"
-NOTOCHORD = ROOT / "export" / "contest" / "notochord_contestant.py"
-PERCEIVER_IO = ROOT / "export" / "contest" / "perceiver_io_contestant.py"
+CONTESTANTS = Path(__file__).resolve().parent / "contestants"
+ENGINE = CONTESTANTS / "this_engine.py"
+TORCH = CONTESTANTS / "torch_model.py"
+NOTOCHORD = CONTESTANTS / "notochord_model.py"
+PERCEIVER_IO = CONTESTANTS / "perceiver_io_model.py"
 
 CONTEXTS = (1024, 4096, 32_768)
 TOKENS_PER_NOTE = 4.7  # of the training music, pedal and note-offs included
-TOLERANCE = 1e-4  # of a float32 logit
 FP32, INT8 = "engine-fp32", "engine-int8"
 TORCH_FORMS: dict[str, tuple[str, ...]] = {
     "torch-eager": (),

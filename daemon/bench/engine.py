@@ -19,15 +19,14 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from daemon.bench.figures import Curve, Panel, draw_panels, machine
-from daemon.bench.footprint import Footprint
+from daemon.bench.measures.footprint import CONTEXTS, Footprint
+from daemon.bench.measures.step_times import CHUNKS, Row, measure
+from daemon.bench.pictures import Curve, Panel, draw_panels, machine
 from daemon.bench.results import tell, write_json
-from daemon.bench.step_times import CHUNKS, Row, measure
 from daemon.engine import Engine
 from perceivers.errors import PerformerError
 
-CONTEXTS = (0, 1024, 4096, 16_384, 32_768)
-FOOTPRINT = Path(__file__).resolve().with_name("footprint.py")
+FOOTPRINT = Path(__file__).resolve().parent / "measures" / "footprint.py"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from daemon.bench.agreement import STEPS, Agreement, agreements
-from daemon.bench.device_times import DeviceRow, measure, memory_bytes_per_s
-from daemon.bench.figures import machine
-from daemon.bench.graph_replay import Replay, try_replay
-from daemon.bench.placement import nodes_by_provider
+from daemon.bench.measures.agreement import STEPS, Agreement, agreements
+from daemon.bench.measures.device_times import DeviceRow, measure, memory_bytes_per_s
+from daemon.bench.measures.footprint import CONTEXTS
+from daemon.bench.measures.graph_replay import Replay, try_replay
+from daemon.bench.measures.placement import nodes_by_provider
+from daemon.bench.pictures import machine
 from daemon.bench.results import tell, write_json
 from daemon.engine import Engine
 from daemon.engine.runtime import CPU, CUDA, Device, require_cuda, runtime_version
@@ -29,7 +30,6 @@ from perceivers.encoder import encode
 from perceivers.errors import PerformerError
 from perceivers.midi_files import read_performance
 
-CONTEXTS = (0, 1024, 4096, 16_384, 32_768)
 STARTER = Path(__file__).resolve().parents[2] / "training" / "starter"
 DEVICES = {"cpu": CPU, "cuda": CUDA}
 PRECISION = "fp16"

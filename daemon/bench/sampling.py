@@ -20,11 +20,11 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 
 import numpy as np
 
-from daemon.answer import Answer
-from daemon.bench.figures import machine
+from daemon.bench.pictures import machine
 from daemon.bench.results import write_json
+from daemon.brain.answer import Answer
+from daemon.brain.memory import Memory
 from daemon.engine import Engine
-from daemon.memory import Memory
 from daemon.parameters import Parameters
 from perceivers.errors import PerformerError
 from perceivers.events import NoteOn

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.engine.block_cache import BlockCache
-from daemon.engine.cache import RowCache
-from daemon.engine.cache_set import CacheSet
+from daemon.engine.caches.block import BlockCache
+from daemon.engine.caches.protocol import RowCache
+from daemon.engine.caches.set import CacheSet
 from daemon.engine.runtime import Session, Value, allocate, share
 from perceivers.architecture import Architecture
-from perceivers.manifest import block_names, length_names
+from perceivers.manifest import KEYS_INPUT, block_names, length_names
 
 Array = NDArray[np.float32]
 
@@ -30,6 +30,9 @@ class BoundRun:
         self._sent: list[tuple[Value, NDArray[Any]]] = []
         for name, array in (("tokens", self.tokens[None]), ("cos", self.cos), ("sin", self.sin)):
             self._bind_input(name, array)
+        if caches.keys is not None:
+            self.keys = np.zeros((count, architecture.dim), caches.rows[0].dtype)
+            self._bind_input(KEYS_INPUT, self.keys[None])
         for cache in caches.rows:
             self._bind_rows(cache)
         self._blocks = caches.blocks

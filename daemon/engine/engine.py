@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.engine.bound_run import BoundRun
-from daemon.engine.cache import Saved
-from daemon.engine.cache_set import CacheSet, device_caches, host_caches
+from daemon.engine.caches.protocol import Saved
+from daemon.engine.caches.set import CacheSet, device_caches, host_caches
 from daemon.engine.cross_rows import RotaryAngles
-from daemon.engine.graphs import OpenGraph, check_choice, open_graph
+from daemon.engine.graph_opening import OpenGraph, check_choice, open_graph
 from daemon.engine.runtime import CPU, CUDA, check_version, has_gpu
 from perceivers.errors import PerformerError
 from perceivers.manifest import Manifest, read_manifest
@@ -70,7 +70,7 @@ class Engine:
         self._session = graph.session
         self._store = store
         self._caches = store.all
-        self._short_way = store.short_way
+        self._table_prefill = store.table_prefill
         self._rewind_tokens = store.rewind_tokens
         self._angles = RotaryAngles(manifest.architecture)
         on_host = store.device is None
@@ -111,7 +111,7 @@ class Engine:
             try:
                 graph = open_graph(folder, manifest, device, precision, threads)
                 if device != CPU if on_device is None else on_device:
-                    store = device_caches(graph, rewind_tokens)
+                    store = device_caches(folder, manifest, graph, rewind_tokens)
                 else:
                     store = host_caches(folder, manifest, graph, rewind_tokens, MOST_AT_ONCE)
                 engine = cls(manifest, graph, store)
@@ -158,6 +158,8 @@ class Engine:
             turns = run.cos + 1j * run.sin
             for blocks in self._store.blocks:
                 blocks.append(run.tokens, turns)
+        if self._store.keys is not None:
+            self._store.keys.append(run.tokens, run.keys)
         logits = run()
         for rows in self._store.rows:
             rows.advance(count)
@@ -235,10 +237,12 @@ class Engine:
         return array
 
     def _skip_ahead(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Take the older part of a long feed by the short way; return the rest."""
-        if self._short_way is None or len(tokens) < self._short_way.pays_from:
+        """Take the older part of a long feed by table; return the rest."""
+        if self._table_prefill is None or len(tokens) < self._table_prefill.pays_from:
             return tokens
-        skipped = self._short_way.skip(tokens, self.position)
+        skipped = self._table_prefill.skip(tokens, self.position)
+        if self._store.keys is not None:
+            self._store.keys.skip(tokens[:skipped])
         self._deep_from = self.position + len(tokens)
         self.position += skipped
         return tokens[skipped:]

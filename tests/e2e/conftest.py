@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.running_daemon import ROOT
+from tests.support.running_daemon import ROOT
 
 SHIPPED_MODEL = ROOT / "models" / "small"
 

@@ -1,7 +1,7 @@
 """The daemon on a real ALSA sequencer, played and recorded by alsa-utils.
 
-Runs in the machine of tests/tools/alsa_vm.sh (`make test-alsa`), or wherever /dev/snd/seq is. An
-emulated processor is slow: nothing here says how soon, only what and in which order.
+Runs in the machine of tests/support/tools/alsa_vm.sh (`make test-alsa`), or wherever /dev/snd/seq
+is. An emulated processor is slow: nothing here says how soon, only what and in which order.
 """
 
 import os
@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.alsa_programs import Monitor, Recorder, play
-from tests.e2e.music import Key, opening, write_midi_file
-from tests.e2e.running_daemon import PERFORMER_CHANNEL, RunningDaemon, running_daemon, wait_until
-from tests.e2e.wire import (
+from tests.support.alsa_programs import Monitor, Recorder, play
+from tests.support.opening import Key, opening, write_midi_file
+from tests.support.running_daemon import (
+    PERFORMER_CHANNEL,
+    RunningDaemon,
+    running_daemon,
+    wait_until,
+)
+from tests.support.wire import (
     Seen,
     assert_notes_alternate,
     assert_silent_at_the_end,

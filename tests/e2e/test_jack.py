@@ -11,16 +11,16 @@ from typing import Any
 import mido
 import pytest
 
-from tests.e2e.jack_programs import PERIOD_S, Patchbay, Player, Recorder, patched_recorder
-from tests.e2e.music import Key, opening
-from tests.e2e.running_daemon import (
+from tests.support.jack_programs import PERIOD_S, Patchbay, Player, Recorder, patched_recorder
+from tests.support.opening import Key, opening
+from tests.support.running_daemon import (
     PERFORMER_CHANNEL,
     SILENCE_S,
     RunningDaemon,
     running_daemon,
     wait_until,
 )
-from tests.e2e.wire import (
+from tests.support.wire import (
     Seen,
     assert_notes_alternate,
     assert_silent_at_the_end,

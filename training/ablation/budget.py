@@ -8,9 +8,9 @@ import torch
 from perceivers.model import PerceiverS
 from training.ablation.compute import BACKWARD, crop_flop
 from training.ablation.settings import Campaign, Run
-from training.batches import Batch
-from training.segmentation import Crop
-from training.validation import batch_nll
+from training.data.batches import Batch
+from training.data.segmentation import Crop
+from training.run.validation import batch_nll
 
 TIMED_STEPS = 3
 SCORING_LATENTS_PER_TOKEN = 2  # blocks of N/2 in passes of N

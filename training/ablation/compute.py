@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from perceivers.architecture import Architecture
 from training.ablation.settings import Run
-from training.segmentation import Crop, curriculum_context, draw_crop
+from training.data.segmentation import Crop, curriculum_context, draw_crop
 
 Lengths = npt.NDArray[np.int64]
 CROPS_DRAWN = 1000

@@ -8,7 +8,7 @@ so that the same questions are put to a model of any size.
 from dataclasses import dataclass, field, replace
 
 from perceivers.architecture import Architecture
-from training.presets import (
+from training.models.presets import (
     parameters_of,
     perceiver_ar,
     plain_decoder,

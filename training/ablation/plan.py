@@ -12,9 +12,9 @@ from training.ablation.compute import flop_of
 from training.ablation.runner import Place, is_done, scored_pieces
 from training.ablation.settings import Campaign, Run, planned_runs
 from training.ablation.sizes import SIZES
-from training.midi_folder import SPLITS
-from training.prepare_data import prepare
-from training.token_store import TokenStore
+from training.data.midi_folder import SPLITS
+from training.data.preparation import prepare
+from training.data.token_store import TokenStore
 
 HEADLINE_DATASETS = ("asap", "maestro_extra")
 """What figures are told of, where the data has it: played on keys, not punched into rolls."""

@@ -21,12 +21,12 @@ from training.ablation.compute import flop_of
 from training.ablation.results import Cost, Result, result_path, write_result
 from training.ablation.scoring import PieceScore, ScoringPlan, bucket_tokens, score_pieces
 from training.ablation.settings import Campaign, Run
-from training.command_line import parse
-from training.evaluation.figures import Ids
-from training.presets import parameters_of
-from training.run_state import LAST
-from training.token_store import TokenStore
-from training.trainer import Trainer
+from training.data.token_store import TokenStore
+from training.evaluation.likelihood.figures import Ids
+from training.models.presets import parameters_of
+from training.run.command_line import parse
+from training.run.state import LAST
+from training.run.trainer import Trainer
 
 CPU_SECONDS = "cpu_seconds.txt"
 

@@ -14,9 +14,9 @@ import torch
 from tqdm import tqdm
 
 from perceivers.model import PerceiverS
-from training.evaluation.blocks import BlockSampling
-from training.evaluation.figures import BUCKETS, Ids
-from training.evaluation.likelihood import piece_nats
+from training.evaluation.likelihood.block_protocol import piece_nats
+from training.evaluation.likelihood.blocks import BlockSampling
+from training.evaluation.likelihood.figures import BUCKETS, Ids
 
 SPAN_IN_LATENTS = 4
 BUCKET_NAMES = tuple(f"{low:,}+" if high is None else f"{low:,}–{high:,}" for low, high in BUCKETS)

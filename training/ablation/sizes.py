@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from perceivers.architecture import Architecture
-from training.presets import PRESETS
+from training.models.presets import PRESETS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from perceivers import vocabulary as v
-from training.evaluation.pieces import ALL
-from training.evaluation.report_request import add_report_options
-from training.midi_folder import SPLITS
+from perceivers.manifest import PRECISIONS
+from training.data.midi_folder import SPLITS
+from training.evaluation.likelihood.pieces import ALL
+from training.evaluation.report.request import add_report_options
 
 
 def parse(arguments: list[str] | None, description: str | None) -> argparse.Namespace:
@@ -79,7 +80,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=("fp32", "int8", "fp16", "bf16"),
+        choices=(*PRECISIONS, "bf16"),
         default="fp32",
         help="int8 and fp16 are for --streamed, bf16 for --blocks (default: fp32)",
     )

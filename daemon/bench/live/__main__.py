@@ -22,10 +22,10 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[3])
 
-from daemon.bench.figures import machine
 from daemon.bench.live import measurements as m
 from daemon.bench.live.music import Passage, Performance, densest, passage, performances_in
 from daemon.bench.live.report import Report, draw, lines_of, policy_name
+from daemon.bench.pictures import machine
 from daemon.bench.results import write_json
 from daemon.settings import TimingSettings
 from perceivers.errors import PerformerError

@@ -13,9 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from daemon.bench.live.prepared_daemon import Preparation, command
-from daemon.midi_ports import InputPort, OutputPort, open_input, open_output
-from daemon.sockets import CommandClient, EventClient, NoAnswerError
+from daemon.control.sockets import CommandClient, EventClient, NoAnswerError
+from daemon.midi.ports import InputPort, OutputPort, open_input, open_output
 from perceivers.errors import PerformerError
+from perceivers.midi_numbers import NOTE_ON
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN_S = 60.0
@@ -122,7 +123,7 @@ class MeasuredDaemon:
             came = self.synthesizer.receive()
             if came is None:
                 time.sleep(LOOK_S)
-            elif came[0][0] & 0xF0 == 0x90 and came[0][2] > 0:
+            elif came[0][0] & 0xF0 == NOTE_ON and came[0][2] > 0:
                 return now_ns
         raise PerformerError(f"no note within {NOTE_WITHIN_S:g} s of the command")
 

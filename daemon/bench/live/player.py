@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Iterable, Sequence
 
-from daemon.midi_ports import OutputPort
+from daemon.midi.ports import OutputPort
 from perceivers.encoder import StreamEncoder
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import message_bytes

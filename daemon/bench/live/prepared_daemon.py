@@ -26,11 +26,11 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 import numpy as np
 
 from daemon.bench.live.music import past_of, performances_in
-from daemon.brain_link import end_with_parent
+from daemon.brain.memory import Logits, TokenEngine
+from daemon.brain.performer import Performer
 from daemon.log import set_up_logging
-from daemon.memory import Logits, TokenEngine
+from daemon.messages.pipe_end import end_with_parent
 from daemon.parameters import Parameters
-from daemon.performer import Performer
 from daemon.settings import Settings, load_settings
 from daemon.supervisor import Supervisor
 from perceivers.errors import PerformerError
@@ -151,7 +151,7 @@ def run_prepared_brain(
     """Be the brain process, prepared."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from daemon import brain  # noqa: PLC0415 - the stage shall not load the engine
+    from daemon.brain import process as brain  # noqa: PLC0415 - the stage shall not load the engine
 
     past = past_of(performances_in(), preparation.context)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 
-from daemon.bench.figures import Curve, Panel, draw_panels
 from daemon.bench.live.measurements import Density, HandOvers, Listening, Rest
 from daemon.bench.live.processor_time import Shares
+from daemon.bench.pictures import Curve, Panel, draw_panels
 
 
 @dataclass(frozen=True, slots=True)

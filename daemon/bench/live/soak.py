@@ -20,12 +20,12 @@ from statistics import median
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[3])
 
-from daemon.bench.figures import Panel, draw_panels, machine
 from daemon.bench.live.drift import FEWEST, Drift, drift_of
 from daemon.bench.live.measured_daemon import ANSWER_WITHIN_S, measured_daemon
 from daemon.bench.live.music import passage, past_of, performances_in
 from daemon.bench.live.prepared_daemon import Preparation
 from daemon.bench.live.processor_time import resident_mb, resident_mb_of_all
+from daemon.bench.pictures import Panel, draw_panels, machine
 from daemon.bench.results import tell, write_json
 from daemon.engine import Engine
 from perceivers.encoder import encode

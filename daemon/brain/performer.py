@@ -1,0 +1,163 @@
+"""The performer: hears a player, and continues the performance when asked to.
+
+The musical core of the brain and of the offline continuation. It has no clock, no threads and no
+ports: times and random generators come in, planned events go out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from daemon.brain.answer import Answer
+from daemon.brain.memory import Bookmark, Memory, TokenEngine
+from daemon.parameters import Parameters
+from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
+from perceivers.repetition_penalty import StruckChords, discouraged
+from perceivers.sampling import sample
+
+
+@dataclass(slots=True)
+class Turn:
+    """What the memory goes by in a turn: the answer, and the way back to before it."""
+
+    answer: Answer
+    bookmark: Bookmark
+    struck_before: StruckChords
+    heard: list[TimedEvent] = field(default_factory=list)  # from the player, in this turn
+    adopted: list[TimedEvent] = field(default_factory=list)  # pedal changes still to be planned
+
+
+class Performer:
+    """Turns what was heard into what is played next."""
+
+    def __init__(self, engine: TokenEngine, context: int) -> None:
+        self._memory = Memory(engine, context)
+        self._struck = StruckChords()
+        self._turn: Turn | None = None
+
+    @property
+    def lag_tokens(self) -> int:
+        """Tokens heard but not yet fed to the engine."""
+        return self._memory.lag_tokens
+
+    @property
+    def position(self) -> int:
+        """Tokens remembered since the last reset."""
+        return self._memory.token_count
+
+    @property
+    def planned_until_s(self) -> float | None:
+        """Session time up to which the turn is planned; None outside a turn or when complete."""
+        turn = self._turn
+        return None if turn is None or turn.answer.complete else self._memory.now_s
+
+    def forget(self) -> None:
+        """Forget everything heard, and the turn."""
+        self._turn = None
+        self._memory.forget()
+        self._struck = StruckChords()
+
+    def hear(self, events: Sequence[TimedEvent]) -> None:
+        """Remember what the player did; in a turn, respect it from the next token on."""
+        for event in events:
+            self._memory.hear(event)
+            self._compare(event)
+            if self._turn is not None:
+                self._turn.heard.append(event)
+                if isinstance(event.event, NoteOff):
+                    self._turn.answer.held.discard(event.event.pitch)
+        if self._turn is not None:
+            self._follow_pedal(self._turn)
+
+    def _compare(self, event: TimedEvent) -> None:
+        """Compare a note with what was struck before it."""
+        if isinstance(event.event, NoteOn):
+            self._struck = self._struck.then(event.time_s, event.event.pitch)
+
+    def _follow_pedal(self, turn: Turn) -> None:
+        """Let our own pedal be where the music has it: player and performer share one.
+
+        The answer may leave through another instrument than the player's, which must then ring
+        as the player's does.
+        """
+        down = self._memory.state.pedal_down
+        if down != turn.answer.own_pedal:
+            turn.answer.own_pedal = down
+            turn.adopted.append(TimedEvent(self._memory.now_s, Pedal(down)))
+
+    def digest(self, most_tokens: int) -> int:
+        """Feed some of what waits to the engine, ahead of need; return how many tokens."""
+        return self._memory.digest(most_tokens)
+
+    def begin_turn(
+        self,
+        start_s: float,
+        held: frozenset[int],
+        parameters: Parameters,
+        rng: np.random.Generator,
+    ) -> None:
+        """Continue at `start_s`: the silence up to it is heard, and nothing planned lies before."""
+        bookmark = self._memory.bookmark()
+        self._memory.wait_until(start_s)
+        answer = Answer(start_s, parameters, set(held), rng, last_event_s=start_s)
+        self._turn = Turn(answer, bookmark, self._struck)
+        self._follow_pedal(self._turn)
+
+    def steer(self, parameters: Parameters) -> None:
+        """Use these parameters from the next token on."""
+        if self._turn is not None:
+            self._turn.answer.steer(parameters)
+
+    def plan(self, until_s: float, most_tokens: int) -> list[TimedEvent]:
+        """Plan on, until the plan reaches `until_s`, so many tokens are taken, or the turn ends.
+
+        Returns the new events in order of time; `planned_until_s` is None once the turn is
+        complete.
+        """
+        planned: list[TimedEvent] = []
+        for _ in range(most_tokens):
+            turn = self._turn
+            if turn is None or turn.answer.complete or self._memory.now_s >= until_s:
+                break
+            planned += turn.adopted
+            turn.adopted.clear()
+            planned += self._plan_token(turn.answer)
+        return planned
+
+    def end_turn(self, performed: Sequence[TimedEvent]) -> None:
+        """End the turn; `performed` is what was really sent. The memory is made to agree."""
+        turn = self._turn
+        if turn is None:
+            return
+        self._turn = None
+        truth = sorted([*turn.heard, *performed], key=lambda event: event.time_s)
+        self._memory.agree(turn.bookmark, truth)
+        self._struck = turn.struck_before
+        for event in truth:
+            self._compare(event)
+
+    def _plan_token(self, answer: Answer) -> list[TimedEvent]:
+        now_s = self._memory.now_s
+        if answer.is_over(now_s):
+            answer.complete = True
+            return answer.release(now_s)
+        token = self._choose(answer)
+        event = self._memory.take(token)
+        if event is None:
+            return []
+        self._compare(event)
+        answer.note(event)
+        return [event]
+
+    def _choose(self, answer: Answer) -> int:
+        """Choose the next token: the model's prediction, turned by the parameters and the rules."""
+        parameters = answer.parameters
+        logits, now_s = self._memory.logits(), self._memory.now_s
+        if parameters.repetition_penalty:
+            self._struck = self._struck.at(now_s)
+            logits = discouraged(
+                logits, self._struck, parameters.repetition_penalty, parameters.repetition_notes
+            )
+        allowed = answer.allowed(self._memory.state, now_s)
+        return sample(logits, allowed, answer.sampling, answer.rng)

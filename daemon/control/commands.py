@@ -1,0 +1,140 @@
+"""The commands: one table, from which all else derives, as from that of the parameters.
+
+Validation, the `schema` reply, the command-line client and the documentation read this table. A
+command is an entry here, and in `daemon/stage/turns.py` a handler for what it becomes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from daemon.messages import turns as t
+from daemon.parameters import APPLIES, TABLE, Applies
+from perceivers.ranges import RangeError, shown, suggestion
+
+Result = dict[str, Any]  # a JSON object, just before the socket
+
+
+class Answers(StrEnum):
+    """What the answer to a command holds, once it is carried out."""
+
+    SCHEMA = "schema"  # every command and parameter, with ranges
+    PARAMETERS = "parameters"  # those named, or all
+    CHANGED = "changed"  # the parameters that were given, and from when on each counts
+    STATE = "state"  # what the Performer is doing
+    INFO = "info"  # what it runs on, and counts
+
+
+class Argument(Protocol):
+    """One thing that a command takes. A setting is one, and so is each parameter."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def allowed_text(self) -> str:
+        """What would do, in words."""
+
+    def admit(self, value: Any) -> Any:
+        """Return what a value from JSON means; raise RangeError if it is not allowed."""
+
+    def described(self) -> Result:
+        """Describe it as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """An argument that is a list of names."""
+
+    name: str
+    known: tuple[str, ...]
+    description: str
+
+    @property
+    def allowed_text(self) -> str:
+        """What would do, in words."""
+        return f"a list of names {self.description}"
+
+    def admit(self, value: Any) -> tuple[str, ...]:
+        """Return the names; raise RangeError where it is no list of names that are known."""
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            message = f"{self.name} = {shown(value)} is not allowed; a list of names"
+            raise RangeError("wrong_type", message, [])
+        for name in value:
+            if name not in self.known:
+                message = f"unknown name {shown(name)}; {suggestion(name, self.known)}"
+                raise RangeError("unknown_field", message, [*self.known], part=name)
+        return tuple(value)
+
+    def described(self) -> Result:
+        """Describe it as JSON."""
+        return {"type": "names", "choices": [*self.known], "description": self.description}
+
+
+def _by_name(*arguments: Argument) -> dict[str, Argument]:
+    return {argument.name: argument for argument in arguments}
+
+
+ANY_PARAMETER = _by_name(*TABLE.values())
+FOR_ONE_TURN = _by_name(
+    *(row for name, row in TABLE.items() if APPLIES[name] is not Applies.AT_ONCE)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table."""
+
+    name: str
+    help: str
+    answers: Answers
+    becomes: Callable[..., t.Commanded] | None = None  # of its arguments, by name; None: it asks
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    at_least: int = 0  # how many of the arguments must be given
+
+    @property
+    def takes_parameters(self) -> bool:
+        """Whether its arguments are parameters, which are described on their own."""
+        return bool(self.arguments) and self.arguments.keys() <= TABLE.keys()
+
+
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        Command("schema", "every command and parameter, with ranges and defaults", Answers.SCHEMA),
+        Command(
+            "get",
+            "the parameters as they are; without names: all",
+            Answers.PARAMETERS,
+            arguments=_by_name(Names("names", tuple(TABLE), "of parameters")),
+        ),
+        Command(
+            "set",
+            "change parameters, all of those given or none",
+            Answers.CHANGED,
+            lambda **changes: t.Adjust(changes),
+            ANY_PARAMETER,
+            at_least=1,
+        ),
+        Command(
+            "perform",
+            "take the turn now, with these parameters this once",
+            Answers.STATE,
+            lambda **changes: t.Perform(changes),
+            FOR_ONE_TURN,
+        ),
+        Command(
+            "stop",
+            "end the answer; once answered, no further note begins",
+            Answers.STATE,
+            t.Stop,
+        ),
+        Command("panic", "silence everything at once, on every channel", Answers.STATE, t.Panic),
+        Command("reset", "forget what was played so far", Answers.STATE, t.Reset),
+        Command("state", "what the Performer is doing", Answers.STATE),
+        Command("info", "model, provider, ports, and counts since the start", Answers.INFO),
+        Command("shutdown", "end the daemon", Answers.STATE, t.Shutdown),
+    )
+}

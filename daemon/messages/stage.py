@@ -1,0 +1,62 @@
+"""What stage and supervisor say to each other, one frozen type for each message."""
+
+from dataclasses import dataclass
+
+from daemon.messages.brain import Events
+from daemon.settings import Settings
+from perceivers.events import TimedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class StageOptions:
+    """What a stage is started with."""
+
+    settings: Settings
+    origin_ns: int  # the monotonic instant that is second 0 of the session
+    history: Events  # what was played before this stage was started
+    verbose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """From the stage, several times a second: it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the stage: all is there; and what it runs on, in a few lines for the user."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageFailed:
+    """From the stage: it cannot go on, for a reason that the user can mend."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """From the stage: the `player` or the `performer` did this."""
+
+    part: str
+    timed: TimedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """From the stage: a turn is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgot:
+    """From the stage: what was played so far is to be forgotten (not its recording)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopStage:
+    """To the stage: let go of everything and end."""
+
+
+FromStage = Beat | Ready | StageFailed | Happened | HandedBack | Forgot

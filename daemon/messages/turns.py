@@ -1,0 +1,195 @@
+"""What the turn-taking is told and what it answers, one frozen type for each.
+
+All times are seconds of the session.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from daemon.messages.brain import Events, PlanComplete, Planned, ToBrain
+from daemon.parameters import Changes
+from perceivers.events import TimedEvent
+
+
+class State(StrEnum):
+    """What the Performer is doing."""
+
+    STARTING = "starting"  # the model is being loaded
+    LISTENING = "listening"  # nothing was played since the last turn
+    CAPTURING = "capturing"  # the player plays
+    ARMED = "armed"  # every key is up; a little more silence, and the turn begins
+    PERFORMING = "performing"
+    HANDING_BACK = "handing_back"  # the turn is over, and what sounds is being released
+    DEGRADED = "degraded"  # a part is missing
+    STOPPING = "stopping"
+
+
+class Part(StrEnum):
+    """What the Performer cannot do without."""
+
+    MODEL = "model"
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The player did this."""
+
+    event: TimedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Another device asks for silence: every key and the pedal count as released."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """Somebody commands something: which, the class says, and its fields with what arguments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Perform(Commanded):
+    """Begin a turn, with the parameters in force but for these."""
+
+    changes: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(Commanded):
+    """End the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panic(Commanded):
+    """Be silent, whatever it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset(Commanded):
+    """Forget all that was played."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust(Commanded):
+    """These parameters have these values from now on."""
+
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown(Commanded):
+    """The process shall end, whoever asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """This event of the Performer's really left."""
+
+    event: TimedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Nothing of the Performer's is planned or sounds; every earlier `Performed` was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A part is gone."""
+
+    part: Part
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """A part is there (again)."""
+
+    part: Part
+
+
+Occurrence = (
+    Commanded | Heard | LetGo | Tick | Planned | PlanComplete | Performed | Released | Lost | Back
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Send these events at their times."""
+
+    events: Events
+    channel: int  # 0 to 15
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """These keys are the player's: they are neither struck nor released."""
+
+    pitches: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Forget what was not yet sent and let go of all that sounds, now; `Released` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAfterPlan:
+    """Let go of all that sounds once the plan has been sent; `Released` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceAll:
+    """Release, and tell every channel to be silent; `Released` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Publish a change of state."""
+
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """Publish what became of a turn."""
+
+    turn: int
+    reason: str
+    notes: int
+    duration_s: float
+    decision_s: float | None  # from the player's last key release to the trigger
+    first_note_s: float | None  # from the trigger to the first note-on that left
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Publish that these parameters were set."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """What was played so far is to be forgotten by whoever keeps it (not its recording)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The command cannot be carried out, and why."""
+
+    reason: str
+
+
+Action = (
+    ToBrain | Play | Hold | Release | ReleaseAfterPlan | SilenceAll
+    | Enter | TurnEnded | Changed | Forget | Refuse
+)  # fmt: skip

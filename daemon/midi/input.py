@@ -1,0 +1,247 @@
+"""From MIDI bytes to what the player does, and when; the thread that polls the input port."""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from daemon.messages.turns import LetGo
+from daemon.midi.ports import PRESENCE_S, InputPort
+from perceivers.events import Event, NoteOff, NoteOn, Pedal, PedalSwitch
+from perceivers.midi_numbers import (
+    CONTROL_CHANGE,
+    NOTE_OFF,
+    NOTE_ON,
+    NOTES_OFF,
+    RESET_CONTROLLERS,
+    SOUND_OFF,
+    STOP,
+    SUSTAIN,
+    SYSTEM_RESET,
+)
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.001
+QUIET_POLL_S = 0.01  # when nobody plays: looking costs more than all else at rest
+QUIET_AFTER_NS = 1_000_000_000
+_MAX_DRIFT = 2e-4  # two clocks agree to 100 parts in a million each
+_MAX_CORRECTION_NS = 100_000_000
+
+
+Played = Event | LetGo
+
+
+class MidiParser:
+    """Reads MIDI messages of any channel as the playing of one pianist.
+
+    `counts` tells how many messages were malformed and how many say nothing about playing.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._pedal = PedalSwitch()
+        self._channels_holding: dict[int, set[int]] = {}
+
+    def parse(self, message: bytes) -> Played | None:
+        """Return what one complete message says; None if that is nothing for a pianist."""
+        if not message or message[0] < NOTE_OFF:
+            self.counts["malformed"] += 1
+            return None
+        if message[0] in (STOP, SYSTEM_RESET):
+            return self._let_go()
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind not in (NOTE_OFF, NOTE_ON, CONTROL_CHANGE):
+            self.counts["ignored"] += 1
+            return None
+        if len(message) != 3 or max(message[1:]) > 127:
+            self.counts["malformed"] += 1
+            return None
+        if kind == CONTROL_CHANGE:
+            return self._control(message[1], message[2])
+        if kind == NOTE_ON and message[2] > 0:
+            return self._note_on(message[1], message[2], channel)
+        return self._note_off(message[1], channel)
+
+    def _note_on(self, pitch: int, velocity: int, channel: int) -> NoteOn | None:
+        holding = self._channels_holding.setdefault(pitch, set())
+        doubled = bool(holding - {channel})  # layered sounds send each key on several channels
+        holding.add(channel)
+        return None if doubled else NoteOn(pitch, velocity)
+
+    def _note_off(self, pitch: int, channel: int) -> NoteOff | None:
+        holding = self._channels_holding.get(pitch, set())
+        holding.discard(channel)
+        return None if holding else NoteOff(pitch)
+
+    def _control(self, controller: int, value: int) -> Pedal | LetGo | None:
+        if controller == SUSTAIN:
+            return self._pedal.feed(value)
+        if controller == RESET_CONTROLLERS:
+            return self._pedal.feed(0)
+        if controller in (SOUND_OFF, NOTES_OFF):
+            return self._let_go()
+        self.counts["ignored"] += 1
+        return None
+
+    def _let_go(self) -> LetGo:
+        self._channels_holding.clear()
+        self._pedal.feed(0)
+        return LetGo()
+
+
+class InputClock:
+    """Tells when a message was played, from its distance to the one before.
+
+    The distances come from the system and are exact; the moment of arrival is late by whatever
+    held this process up. So the sum of the distances is anchored to the earliest arrival. The
+    anchor may creep, for two clocks never agree; it never puts a message into the future, nor
+    far into the past.
+    """
+
+    def __init__(self) -> None:
+        self._sum_ns = 0
+        self._anchor_ns: int | None = None
+        self._arrival_ns = 0
+        self._last_ns = 0
+
+    def time_ns(self, delta_s: float, arrival_ns: int) -> int:
+        """Return the moment of a message; moments never run backwards."""
+        self._sum_ns += round(delta_s * 1e9)
+        candidate_ns = arrival_ns - self._sum_ns
+        if self._anchor_ns is None or candidate_ns - self._anchor_ns > _MAX_CORRECTION_NS:
+            self._anchor_ns = candidate_ns
+        else:
+            creep_ns = round((arrival_ns - self._arrival_ns) * _MAX_DRIFT)
+            self._anchor_ns = min(self._anchor_ns + creep_ns, candidate_ns)
+        self._arrival_ns = arrival_ns
+        self._last_ns = max(self._last_ns, self._anchor_ns + self._sum_ns)
+        return self._last_ns
+
+
+class LoopGuard:
+    """Recognises own output that comes back as input. Shared by the two port threads."""
+
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns = window_ns
+        self._sent: deque[tuple[bytes, int]] = deque(maxlen=256)
+        self.last_sent_ns = 0
+        """When something was sent last."""
+
+    def sent(self, message: bytes, now_ns: int) -> None:
+        """Remember a message; to be called just before it leaves."""
+        self.last_sent_ns = now_ns
+        self._sent.append((_canonical(message), now_ns))
+
+    def is_echo(self, message: bytes, arrival_ns: int) -> bool:
+        """Tell whether this very message left a moment ago."""
+        canonical = _canonical(message)
+        for sent, sent_ns in reversed(self._sent.copy()):
+            if arrival_ns - sent_ns >= self._window_ns:
+                return False
+            if sent == canonical and sent_ns <= arrival_ns:
+                return True
+        return False
+
+
+def _canonical(message: bytes) -> bytes:
+    """Return the one form of a note-off; anything else unchanged."""
+    if len(message) == 3:
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind == NOTE_OFF or (kind == NOTE_ON and message[2] == 0):
+            return bytes((NOTE_OFF | channel, message[1], 0))
+    return message
+
+
+class Listener:
+    """Turns what a port receives into what the player did. No thread, no clock of its own."""
+
+    def __init__(self, port: InputPort, guard: LoopGuard) -> None:
+        self.port = port
+        self.parser = MidiParser()
+        self.echoes = 0
+        self._guard = guard
+        self._clock = InputClock()
+        self._last_received_ns = 0
+
+    def is_quiet(self, now_ns: int) -> bool:
+        """Tell whether nobody has played for a while, on either port."""
+        last_ns = max(self._last_received_ns, self._guard.last_sent_ns)
+        return now_ns - last_ns > QUIET_AFTER_NS
+
+    def take(self, now_ns: int) -> tuple[int, Played] | None:
+        """Return the next thing played and its moment; None when nothing is waiting."""
+        while (received := self.port.receive()) is not None:
+            self._last_received_ns = now_ns
+            message, delta_s = received
+            time_ns = self._clock.time_ns(delta_s, now_ns)
+            if self._guard.is_echo(message, now_ns):
+                self.echoes += 1
+                continue
+            played = self.parser.parse(message)
+            if played is not None:
+                return time_ns, played
+        return None
+
+    def lost(self) -> None:
+        """Start afresh: the port is gone, and so are the keys that were down."""
+        counts = self.parser.counts
+        self.parser = MidiParser()
+        self.parser.counts = counts
+        self._clock = InputClock()
+
+
+class InputThread:
+    """Polls the port and reports what is played and whether the port is there.
+
+    `heard(time_ns, played)` and `present(bool)` are called from this thread and must not block.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        heard: Callable[[int, Played], None],
+        present: Callable[[bool], None],
+    ) -> None:
+        self._listener = listener
+        self._heard = heard
+        self._present = present
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="input", daemon=True)
+
+    def __enter__(self) -> "InputThread":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=2.0)
+        if self._thread.is_alive():
+            logger.error("the input thread did not stop")
+        else:
+            self._listener.port.close()
+
+    def _run(self) -> None:
+        is_present = True
+        check_at = time.monotonic() + PRESENCE_S
+        while not self._stopping.is_set():
+            if is_present:
+                self._drain()
+            time.sleep(QUIET_POLL_S if self._listener.is_quiet(time.monotonic_ns()) else POLL_S)
+            if time.monotonic() >= check_at:
+                check_at += PRESENCE_S
+                is_present = self._watch(is_present)
+
+    def _drain(self) -> None:
+        while (taken := self._listener.take(time.monotonic_ns())) is not None:
+            self._heard(*taken)
+
+    def _watch(self, was_present: bool) -> bool:
+        port = self._listener.port
+        is_present = port.is_present() if was_present else port.reopen()
+        if is_present != was_present:
+            if not is_present:
+                self._listener.lost()
+            self._present(is_present)
+        return is_present

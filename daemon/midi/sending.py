@@ -1,0 +1,259 @@
+"""What leaves through the output port and what is told of it, by the laws of the schedule.
+
+No thread and no clock of its own: it is told what to do, and `work` does what is due.
+"""
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, MutableSequence
+from dataclasses import dataclass
+
+from daemon.messages.turns import Released
+from daemon.midi.input import LoopGuard
+from daemon.midi.ports import OutputPort, SendError
+from daemon.midi.schedule import Schedule, ScheduledMessage
+from perceivers.events import Event, NoteOff, NoteOn, Pedal
+from perceivers.midi_files import message_bytes
+from perceivers.midi_numbers import (
+    CHANNELS,
+    CONTROL_CHANGE,
+    NOTE_OFF,
+    NOTES_OFF,
+    SOFT,
+    SOSTENUTO,
+    SOUND_OFF,
+    SUSTAIN,
+)
+from perceivers.vocabulary import PITCHES
+
+_PACE_NS = 500_000  # between messages of a flood: receivers lose what comes faster
+_REPEAT_AFTER_NS = (1_000_000_000, 3_000_000_000)
+
+FOOTPRINT_SIZE = PITCHES + 1
+"""One byte for each pitch that sounds and one for the pedal: the channel plus 1, or 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """This left the port, at this moment of the monotonic clock."""
+
+    time_ns: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Panicked:
+    """The messages that silence everything have left."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLost:
+    """The port takes nothing any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBack:
+    """The port takes messages again, and what was left sounding is released."""
+
+
+Report = Sent | Released | Panicked | OutputLost | OutputBack
+
+
+class Sending:
+    """Sends events at their moments and keeps the laws of the schedule, whatever happens.
+
+    `tell` is called with every report, `now_ns` is the monotonic clock. `footprint` outlives a
+    killed process, and tells its successor what sounds.
+    """
+
+    def __init__(
+        self,
+        port: OutputPort,
+        schedule: Schedule,
+        guard: LoopGuard,
+        tell: Callable[[Report], None],
+        footprint: MutableSequence[int],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self.lateness_ms: deque[float] = deque(maxlen=1000)
+        """How late the last messages left."""
+        self.lost = False
+        """Whether the port has refused a message and not yet taken one again."""
+        self._port = port
+        self._schedule = schedule
+        self._guard = guard
+        self._tell = tell
+        self._footprint = footprint
+        self._now_ns = now_ns
+        self._raw: list[tuple[int, int, bytes]] = []  # (due_ns, order, message)
+        self._raw_order = itertools.count()
+        self._panicking = False
+        self._ending = False  # Released is owed
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many planned messages were not sent, by reason."""
+        return dict(self._schedule.counts)
+
+    def play(self, events: Iterable[tuple[int, Event]], channel: int) -> None:
+        """Plan events, each at its moment, on a channel (0 to 15)."""
+        if self.lost:
+            return
+        for due_ns, event in events:
+            self._schedule.add(due_ns, event, channel)
+
+    def hold(self, held: frozenset[int]) -> None:
+        """Take note of the keys that the player holds."""
+        self._schedule.hold(held, self._now_ns())
+
+    def release(self) -> None:
+        """Forget what is planned and let go of all that sounds; `Released` follows.
+
+        Once this returns, no note-on planned before leaves.
+        """
+        self._schedule.release(self._now_ns())
+        self._ending = True
+
+    def finish(self) -> None:
+        """Let go of all that sounds once the plan has been sent; `Released` follows."""
+        self._ending = True
+
+    def panic(self) -> None:
+        """Release everything and tell every channel to be silent; `Panicked` follows."""
+        now_ns = self._now_ns()
+        self._schedule.release(now_ns, even_held=True)
+        self._ending = True
+        self._raw.clear()
+        self._panicking = True
+        self._flood(_silence_messages(), now_ns)
+
+    def leave(self) -> None:
+        """Let go of everything, for nothing will be sent any more."""
+        self._raw.clear()
+        self._schedule.release(self._now_ns(), even_held=True)
+
+    def take_over(self) -> None:
+        """Release what the footprint says a killed predecessor left sounding.
+
+        Its connections died with it; so the note-offs are repeated when somebody may have made
+        them anew.
+        """
+        now_ns = self._now_ns()
+        sounding = [(pitch, self._footprint[pitch] - 1) for pitch in range(PITCHES)]
+        sounding = [(pitch, channel) for pitch, channel in sounding if channel >= 0]
+        pedal = self._footprint[PITCHES] - 1 if self._footprint[PITCHES] else None
+        self._schedule.adopt(sounding, pedal)
+        self._schedule.release(now_ns)
+        offs = [message_bytes(NoteOff(pitch), channel) for pitch, channel in sounding]
+        if pedal is not None:
+            offs.append(message_bytes(Pedal(down=False), pedal))
+        for after_ns in _REPEAT_AFTER_NS:
+            self._flood(offs, now_ns + after_ns)
+
+    def _flood(self, messages: Iterable[bytes], from_ns: int) -> None:
+        """Plan messages a little apart."""
+        for place, message in enumerate(messages):
+            due_ns = from_ns + place * _PACE_NS
+            heapq.heappush(self._raw, (due_ns, next(self._raw_order), message))
+
+    def next_due_ns(self) -> int | None:
+        """Return when something is to be sent next; None if nothing is planned."""
+        due = [raw[0] for raw in self._raw[:1]]
+        planned_ns = self._schedule.next_due_ns()
+        return min([*due, planned_ns] if planned_ns is not None else due, default=None)
+
+    def work(self) -> None:
+        """Send what is due, or try a port that is gone; and tell what has come to its end."""
+        if self.lost:
+            self._recover()
+        else:
+            self._send_due()
+        self._tell_ends()
+
+    def _send_due(self) -> None:
+        try:
+            while (message := self._schedule.take(now_ns := self._now_ns())) is not None:
+                self._send_planned(message, now_ns)
+            while self._raw and self._raw[0][0] <= self._now_ns():
+                self._send_raw(heapq.heappop(self._raw)[2])
+        except SendError as error:
+            self.lose(str(error))
+
+    def _send_planned(self, message: ScheduledMessage, now_ns: int) -> None:
+        data = message_bytes(message.event, message.channel)
+        if isinstance(message.event, NoteOn) or message.event == Pedal(down=True):
+            self._mark(message)
+        try:
+            self._guard.sent(data, now_ns)
+            self._port.send(data)
+        except SendError:
+            self._schedule.unsend(message)
+            raise
+        self._mark(message)
+        self.lateness_ms.append((now_ns - message.due_ns) / 1e6)
+        self._tell(Sent(now_ns, message.event))
+
+    def _mark(self, message: ScheduledMessage) -> None:
+        """Keep the footprint: a strike before it leaves, a release after."""
+        event = message.event
+        if isinstance(event, Pedal):
+            self._footprint[PITCHES] = message.channel + 1 if event.down else 0
+        else:
+            is_strike = isinstance(event, NoteOn)
+            self._footprint[event.pitch] = message.channel + 1 if is_strike else 0
+
+    def _send_raw(self, data: bytes) -> None:
+        is_note_off = data[0] & 0xF0 == NOTE_OFF
+        if is_note_off and not self._schedule.is_free(data[1]):
+            return  # a repeated release must not cut what has been struck since
+        self._guard.sent(data, self._now_ns())
+        self._port.send(data)
+
+    def _tell_ends(self) -> None:
+        if self._ending and self._has_ended():
+            self._ending = False
+            self._tell(Released())
+        if self._panicking and (self.lost or not self._raw):
+            self._panicking = False
+            self._tell(Panicked())
+
+    def _has_ended(self) -> bool:
+        """Tell whether nothing is planned and nothing sounds; if only the latter, see to it."""
+        if self.lost or self._schedule.is_at_rest:
+            return True
+        if self._schedule.next_due_ns() is None:
+            self._schedule.release(self._now_ns())
+        return False
+
+    def lose(self, reason: str) -> None:
+        """Give the port up for now: what was planned is forgotten, what sounds is owed."""
+        self.lost = True
+        self._raw.clear()
+        self._schedule.release(self._now_ns())
+        self._tell(OutputLost(reason))
+
+    def _recover(self) -> None:
+        """Try the port; if it takes the note-offs that are due, all is well again."""
+        if not self._port.reopen():
+            return
+        self._schedule.release(self._now_ns())
+        try:
+            self._port.send(message_bytes(Pedal(down=False), 0))
+            while (message := self._schedule.take(now_ns := self._now_ns())) is not None:
+                self._send_planned(message, now_ns)
+        except SendError:
+            return
+        self.lost = False
+        self._tell(OutputBack())
+
+
+def _silence_messages() -> list[bytes]:
+    controllers = (SUSTAIN, SOSTENUTO, SOFT, SOUND_OFF, NOTES_OFF)
+    return [
+        bytes((CONTROL_CHANGE | channel, controller, 0))
+        for channel in range(CHANNELS)
+        for controller in controllers
+    ]

@@ -1,0 +1,292 @@
+"""The core of the stage: one thread and one inbox, through which everything that happens passes.
+
+It lets the turns decide and carries out what they answer.
+"""
+
+import contextlib
+import gc
+import logging
+import queue
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from daemon.control.commands import Answers, Result
+from daemon.control.replies import changed, chosen, schema
+from daemon.control.requests import Request
+from daemon.messages import turns as t
+from daemon.messages.brain import (
+    BeginTurn,
+    BrainFailed,
+    BrainReady,
+    EndTurn,
+    FromBrain,
+    Hear,
+    PlanComplete,
+    Planned,
+    Pulse,
+    Recall,
+    Steer,
+)
+from daemon.messages.stage import Beat, Forgot, FromStage, HandedBack, Happened, Ready
+from daemon.midi.input import Listener
+from daemon.midi.output import Output
+from daemon.midi.sending import OutputBack, OutputLost, Panicked, Report, Sent
+from daemon.stage import descriptions
+from daemon.stage.brain_link import BrainLink, BrainOver
+from daemon.stage.inbox import Asked, End, Inbox, Item, ThreadFailed
+from daemon.stage.turns import Turns
+from perceivers.errors import PerformerError
+from perceivers.events import TimedEvent
+
+logger = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+COLLECT_EVERY_S = 60.0
+PLAYER, PERFORMER = "player", "performer"
+
+
+class RefusedError(PerformerError):
+    """A command cannot be carried out now."""
+
+
+class BrainFailedError(PerformerError):
+    """The model cannot be used."""
+
+
+class Clock(Protocol):
+    """The clock of the session."""
+
+    def now_s(self) -> float:
+        """Return the seconds since the start of the session."""
+
+    def seconds(self, time_ns: int) -> float:
+        """Return a moment of the monotonic clock as seconds of the session."""
+
+    def nanoseconds(self, time_s: float) -> int:
+        """Return seconds of the session as a moment of the monotonic clock."""
+
+
+class World(Protocol):
+    """Who listens to what the stage tells."""
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """Where commands are taken and where events are told."""
+
+    def publish(self, topic: str, payload: Mapping[str, Any]) -> None:
+        """Tell everybody; never wait."""
+
+
+class Core:
+    """Carries out what the turns decide. Everything here runs in the thread that calls `run`."""
+
+    def __init__(
+        self, turns: Turns, clock: Clock, inbox: Inbox, listener: Listener, output: Output
+    ) -> None:
+        self.turns = turns
+        self._clock = clock
+        self._inbox = inbox
+        self._listener = listener
+        self._output = output
+        self._model: BrainReady | None = None
+        self._pulse: Pulse | None = None
+        self._silencing: list[Asked] = []  # answered when every channel was told to be silent
+        self.has_ended = False
+        """Whether all is done."""
+        self._beat_at_s = 0.0
+        self._collect_at_s = 0.0
+
+    def run(self, brain: BrainLink, world: World, report: Callable[[FromStage], None]) -> None:
+        """Work until told to end. `report` tells the supervisor."""
+        self.begin(brain, world, report)
+        while not self.has_ended:
+            with contextlib.suppress(queue.Empty):
+                self.take(self._inbox.get(timeout=self._wait_s()))
+            if self._inbox.empty():  # otherwise the brain's word may be waiting there
+                self.keep_watch()
+            self.keep_time()
+
+    def begin(self, brain: BrainLink, world: World, report: Callable[[FromStage], None]) -> None:
+        """Start the brain."""
+        self._brain = brain
+        self._world = world
+        self._report = report
+        now_s = self._clock.now_s()
+        self._collect_at_s = now_s + COLLECT_EVERY_S
+        brain.start(now_s)
+
+    def drain(self) -> None:
+        """Report what was sent after the end, when every other thread has ended."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                item = self._inbox.get_nowait()
+                if isinstance(item, Sent):
+                    self._output_reported(item)
+
+    def _wait_s(self) -> float:
+        deadline_s = self.turns.next_deadline_s
+        if deadline_s is None:
+            return BEAT_S
+        return min(BEAT_S, max(0.0, deadline_s - self._clock.now_s()))
+
+    def keep_watch(self) -> None:
+        """Look after the brain."""
+        silent = self._brain.watch(self._clock.now_s())
+        if silent is not None:
+            self._happened(t.Lost(t.Part.MODEL, silent))
+
+    def keep_time(self) -> None:
+        """Do what is due by now."""
+        now_s = self._clock.now_s()
+        self._happened(t.Tick())
+        if now_s >= self._beat_at_s:
+            self._beat_at_s = now_s + BEAT_S
+            self._report(Beat())
+            lateness_ms = tuple(self._output.lateness_ms)
+            metrics = descriptions.metrics(self.turns, self._pulse, lateness_ms, self._counts())
+            self._world.publish("metrics", metrics)
+        is_quiet = self.turns.state in (t.State.LISTENING, t.State.DEGRADED)
+        if is_quiet and now_s >= self._collect_at_s:
+            self._collect_at_s = now_s + COLLECT_EVERY_S
+            gc.collect()
+
+    def take(self, item: Item) -> None:
+        """See to what has come in."""
+        match item:
+            case t.Heard(timed):
+                self._happened(item)
+                self._tell_played(PLAYER, timed)
+            case t.LetGo() | t.Lost() | t.Back():
+                self._happened(item)
+            case Sent() | t.Released() | Panicked() | OutputLost() | OutputBack():
+                self._output_reported(item)
+            case BrainReady() | Planned() | PlanComplete() | Pulse() | BrainFailed():
+                self._brain.heard(item, self._clock.now_s())
+                self._brain_said(item)
+            case BrainOver():
+                self._brain_over()
+            case Asked():
+                self._asked(item)
+            case ThreadFailed(name, error):
+                logger.error("the %s thread has failed", name)
+                raise error
+            case End(reason):
+                logger.info("ending: %s", reason)
+                self._happened(t.Shutdown())
+
+    def _output_reported(self, report: Report) -> None:
+        match report:
+            case Sent(time_ns, event):
+                timed = TimedEvent(self._clock.seconds(time_ns), event)
+                self._happened(t.Performed(timed))
+                self._tell_played(PERFORMER, timed)
+            case t.Released():
+                self._happened(report)
+            case Panicked():
+                for asked in self._silencing:
+                    asked.reply.put(self._answer(asked.request))
+                self._silencing.clear()
+            case OutputLost(reason):
+                self._happened(t.Lost(t.Part.OUTPUT, reason))
+            case OutputBack():
+                self._happened(t.Back(t.Part.OUTPUT))
+
+    def _tell_played(self, part: str, timed: TimedEvent) -> None:
+        self._report(Happened(part, timed))
+        self._world.publish("note", descriptions.played(part, timed))
+
+    def _brain_said(self, said: FromBrain) -> None:
+        match said:
+            case BrainReady():
+                self._model = said
+                self._happened(t.Back(t.Part.MODEL))
+                lines = descriptions.ready_lines(said, self._ports(), self._world.addresses)
+                self._report(Ready(tuple(lines)))
+            case Planned() | PlanComplete():
+                self._happened(said)
+            case Pulse():
+                self._pulse = said
+
+    def _brain_over(self) -> None:
+        gone = self._brain.over(self._clock.now_s())
+        if self._model is None:  # it never worked: the user has to mend something
+            raise BrainFailedError(gone.reason)
+        logger.error("%s", gone.reason)
+        self._pulse = None
+        self._happened(t.Lost(t.Part.MODEL, gone.reason))
+        if not gone.for_good:
+            self._brain.start(self._clock.now_s())
+
+    def _asked(self, asked: Asked) -> None:
+        command = asked.request.happening()
+        actions = [] if command is None else self._happened(command)
+        refused = [action.reason for action in actions if isinstance(action, t.Refuse)]
+        if refused:
+            asked.reply.put(RefusedError(refused[0]))
+        elif t.SilenceAll() in actions:
+            self._silencing.append(asked)
+        else:
+            asked.reply.put(self._answer(asked.request))
+
+    def _answer(self, request: Request) -> Result:
+        match request.command.answers:
+            case Answers.PARAMETERS:
+                return chosen(self.turns.parameters, request.values.get("names", ()))
+            case Answers.CHANGED:
+                return changed(self.turns.parameters, request.values)
+            case Answers.INFO:
+                return descriptions.info(self._model, self._ports(), self._counts())
+            case Answers.SCHEMA:
+                return schema()
+            case Answers.STATE:
+                return descriptions.state(self.turns)
+
+    def _happened(self, happened: t.Occurrence) -> list[t.Action]:
+        """Let the turns decide, and do it; return what they decided."""
+        actions = self.turns.handle(happened, self._clock.now_s())
+        for action in actions:
+            self._do(action)
+        return actions
+
+    def _do(self, action: t.Action) -> None:
+        match action:
+            case Hear() | BeginTurn() | Steer() | EndTurn() | Recall():
+                self._brain.say(action)
+            case t.Play(events, channel):
+                nanoseconds = self._clock.nanoseconds
+                self._output.play([(nanoseconds(at_s), event) for at_s, event in events], channel)
+            case t.Hold(pitches):
+                self._output.hold(pitches)
+            case t.Release():
+                self._output.release()
+            case t.ReleaseAfterPlan():
+                self._output.finish()
+            case t.SilenceAll():
+                self._output.panic()
+            case t.Enter() | t.TurnEnded() | t.Changed() | t.Forget():
+                self._tell(action)
+
+    def _tell(self, action: t.Enter | t.TurnEnded | t.Changed | t.Forget) -> None:
+        match action:
+            case t.Enter(state, reason):
+                logger.info("%s (%s)", state, reason)
+                self._world.publish("state", {"state": state.value, "reason": reason})
+                self.has_ended = self.has_ended or state is t.State.STOPPING
+            case t.TurnEnded(turn, reason, notes):
+                logger.info("turn %d: %d notes, %s", turn, notes, reason)
+                self._world.publish("turn", descriptions.turn_ended(action))
+                self._report(HandedBack())
+            case t.Changed(names):
+                self._world.publish("parameters", changed(self.turns.parameters, names))
+            case t.Forget():
+                self._report(Forgot())
+
+    def _ports(self) -> tuple[str, str]:
+        return self._listener.port.name, self._output.port.name
+
+    def _counts(self) -> dict[str, int]:
+        """Return what was not heard and what was not sent, by reason."""
+        heard = self._listener.parser.counts | {"echoes": self._listener.echoes}
+        return {f"input_{reason}": count for reason, count in heard.items()} | {
+            f"output_{reason}": count for reason, count in self._output.counts.items()
+        }

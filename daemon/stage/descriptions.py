@@ -1,0 +1,93 @@
+"""What the stage tells the world, as the objects that go to the control socket. Pure functions."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from daemon.messages import turns as t
+from daemon.messages.brain import BrainReady, Pulse
+from daemon.stage.turns import Turns
+from perceivers.events import NoteOff, NoteOn, TimedEvent
+
+Told = dict[str, Any]
+
+
+def played(part: str, timed: TimedEvent) -> Told:
+    """Describe one event of the `player` or the `performer`."""
+    event = timed.event
+    told: Told = {"by": part, "at_s": timed.time_s}
+    if isinstance(event, NoteOn):
+        return told | {"event": "note_on", "pitch": event.pitch, "velocity": event.velocity}
+    if isinstance(event, NoteOff):
+        return told | {"event": "note_off", "pitch": event.pitch}
+    return told | {"event": "pedal", "down": event.down}
+
+
+def turn_ended(ended: t.TurnEnded) -> Told:
+    """Describe a turn that is over. Times in milliseconds; null: there was no such moment."""
+    return {
+        "turn": ended.turn,
+        "reason": ended.reason,
+        "notes": ended.notes,
+        "duration_s": ended.duration_s,
+        "decision_ms": _milliseconds(ended.decision_s),
+        "first_note_ms": _milliseconds(ended.first_note_s),
+    }
+
+
+def _milliseconds(time_s: float | None) -> float | None:
+    return None if time_s is None else round(time_s * 1000, 3)
+
+
+def state(turns: Turns) -> Told:
+    """Describe what the Performer is doing."""
+    return {
+        "state": turns.state.value,
+        "turn": turns.turn,
+        "missing": {part.value: reason for part, reason in turns.missing.items()},
+    }
+
+
+def metrics(
+    turns: Turns, pulse: Pulse | None, lateness_ms: Sequence[float], counts: Mapping[str, int]
+) -> Told:
+    """Describe how the Performer does."""
+    return {
+        "state": turns.state.value,
+        "context_tokens": pulse.position if pulse else None,
+        "lag_tokens": pulse.lag_tokens if pulse else None,
+        "step_ms": round(pulse.step_ms, 3) if pulse else None,
+        "lead_ms": _milliseconds(pulse.lead_s) if pulse else None,
+        "send_late_ms_p50": _quantile(lateness_ms, 50),
+        "send_late_ms_p99": _quantile(lateness_ms, 99),
+        "counts": dict(counts),
+    }
+
+
+def _quantile(values: Sequence[float], percent: int) -> float | None:
+    if len(values) < 2:
+        return None
+    return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 3)
+
+
+def info(model: BrainReady | None, ports: tuple[str, str], counts: Mapping[str, int]) -> Told:
+    """Describe what the Performer runs on, and what it counted since the start."""
+    return {
+        "model": asdict(model) if model else None,
+        "input": ports[0],
+        "output": ports[1],
+        "counts": dict(counts),
+    }
+
+
+def ready_lines(model: BrainReady, ports: tuple[str, str], addresses: tuple[str, str]) -> list[str]:
+    """Say in a few lines what is ready and where."""
+    return [
+        f"listening on {ports[0]!r}, playing on {ports[1]!r}",
+        f"model {model.model}: {model.parameters_million:.1f} M parameters, remembers "
+        f"{model.context} tokens",
+        f"{model.provider}, {model.precision}, {model.step_ms:.2f} ms per step, "
+        f"loaded in {model.load_s:.1f} s",
+        f"commands at {addresses[0]}, events at {addresses[1]}",
+    ]

@@ -1,1 +1,0 @@
-"""Contestants in torch: the same model without ONNX Runtime, and other people's models."""

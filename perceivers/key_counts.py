@@ -1,0 +1,140 @@
+"""What `perceivers.keys_down` says after each token of whole sequences, in torch.
+
+B batch, T tokens, P pitches, R rows of the table. A pedal that is pressed while it is down counts
+as pressed anew, as a key does.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from perceivers import keys_down as table
+from perceivers import vocabulary as v
+
+UNKNOWN = -1
+
+
+class KeyState(NamedTuple):
+    """What is down after some tokens; UNKNOWN where nothing is."""
+
+    step: Tensor  # (B,) steps of 10 ms so far
+    struck: Tensor  # (B, P) the step at which a key that is down was struck
+    loudness: Tensor  # (B, P) the velocity bin that it was struck with
+    velocity: Tensor  # (B,) the velocity bin of the next key
+    pedal: Tensor  # (B,) the step at which a pedal that is down was pressed
+
+
+def nothing_down(batch: int, device: torch.device | None = None) -> KeyState:
+    """Return the state before the first token."""
+    each = torch.full((batch,), UNKNOWN, device=device)
+    of_keys = torch.full((batch, v.PITCHES), UNKNOWN, device=device)
+    return KeyState(torch.zeros_like(each), of_keys, of_keys, each, each)
+
+
+def state_after(tokens: Tensor, state: KeyState) -> KeyState:
+    """Return the state after tokens (B, T), T may be 0."""
+    if not tokens.shape[1]:
+        return state
+    told = _told(tokens, state)
+    place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    strokes = torch.full_like(state.struck, UNKNOWN)
+    last_on = strokes.scatter_reduce(1, told.pitch, _where(told.is_on, place), "amax")
+    last_off = strokes.scatter_reduce(1, told.pitch, _where(told.is_off, place), "amax")
+    struck, loudness = _of_keys(last_on[:, None], last_off[:, None], told, state)
+    return KeyState(
+        told.step[:, -1], struck[:, 0], loudness[:, 0], told.velocity[:, -1], told.pedal[:, -1]
+    )
+
+
+def count_rows(tokens: Tensor, state: KeyState) -> tuple[Tensor, KeyState]:
+    """Return how often each row of the table counts after each of tokens (B, T), T ≥ 1.
+
+    Returns counts (B, T, R) in float32, and the state after the last token.
+    """
+    told = _told(tokens, state)
+    place = torch.arange(tokens.shape[1], device=tokens.device)[:, None]
+    of_pitch = told.pitch[..., None] == torch.arange(v.PITCHES, device=tokens.device)
+    last_on = _where(of_pitch & told.is_on[..., None], place).cummax(1).values
+    last_off = _where(of_pitch & told.is_off[..., None], place).cummax(1).values
+    struck, loudness = _of_keys(last_on, last_off, told, state)
+    counts = torch.zeros(*tokens.shape, table.KEY_ROWS, device=tokens.device)
+    _count_keys(counts, struck, loudness, told.step)
+    _count(counts, told.velocity, table.VELOCITY + told.velocity)
+    _count(counts, told.pedal, table.PEDAL + _age(told.step - told.pedal))
+    after = KeyState(
+        told.step[:, -1], struck[:, -1], loudness[:, -1], told.velocity[:, -1], told.pedal[:, -1]
+    )
+    return counts, after
+
+
+class _Told(NamedTuple):
+    """What each of some tokens says, and what is known after it; each (B, T)."""
+
+    pitch: Tensor
+    is_on: Tensor
+    is_off: Tensor
+    step: Tensor
+    velocity: Tensor
+    pedal: Tensor
+
+
+def _told(tokens: Tensor, state: KeyState) -> _Told:
+    shift = (tokens - v.TIME_SHIFT + 1) * _is_kind(tokens, v.Kind.TIME_SHIFT)
+    step = state.step[:, None] + shift.cumsum(1)
+    velocity = _last(tokens - v.VELOCITY, _is_kind(tokens, v.Kind.VELOCITY), state.velocity)
+    down, up = (_is_kind(tokens, kind) for kind in (v.Kind.PEDAL_DOWN, v.Kind.PEDAL_UP))
+    pedal = _last(torch.where(down, step, UNKNOWN), down | up, state.pedal)
+    is_on, is_off = (_is_kind(tokens, kind) for kind in (v.Kind.NOTE_ON, v.Kind.NOTE_OFF))
+    pitch = torch.where(is_off, tokens - v.NOTE_OFF, tokens - v.NOTE_ON)
+    return _Told(pitch.where(is_on | is_off, 0), is_on, is_off, step, velocity, pedal)
+
+
+def _is_kind(tokens: Tensor, kind: v.Kind) -> Tensor:
+    found = v.RANGES[kind]
+    return (tokens >= found.start) & (tokens < found.stop)
+
+
+def _where(condition: Tensor, place: Tensor) -> Tensor:
+    return torch.where(condition, place, UNKNOWN)
+
+
+def _last(values: Tensor, is_said: Tensor, before: Tensor) -> Tensor:
+    """Return the newest value said at each place (B, T), or what was so before (B,)."""
+    place = torch.arange(values.shape[1], device=values.device)
+    newest = _where(is_said, place).cummax(1).values
+    return torch.where(newest < 0, before[:, None], values.gather(1, newest.clamp(min=0)))
+
+
+def _of_keys(
+    last_on: Tensor, last_off: Tensor, told: _Told, state: KeyState
+) -> tuple[Tensor, Tensor]:
+    """Return when keys that are down were struck and how loud, (B, T, P), of newest places."""
+    found = []
+    for values, before in ((told.step, state.struck), (told.velocity, state.loudness)):
+        newest = values.gather(1, last_on.clamp(min=0).flatten(1)).view_as(last_on)
+        held = before[:, None].where(last_off < 0, UNKNOWN)
+        found.append(newest.where(last_on > last_off, held.where(last_on < 0, UNKNOWN)))
+    return found[0], found[1]
+
+
+def _count_keys(counts: Tensor, struck: Tensor, loudness: Tensor, step: Tensor) -> None:
+    """Count the keys that are down, (B, T, P), with their ages and velocities."""
+    row, time, pitch = (struck >= 0).nonzero(as_tuple=True)
+    age = _age(step[row, time] - struck[row, time, pitch])
+    counts[row, time, table.KEY + pitch * table.AGES + age] = 1.0
+    loud = loudness[row, time, pitch]
+    known = loud >= 0
+    places = (row[known], time[known], table.STRUCK + loud[known])
+    counts.index_put_(places, counts.new_ones(()), accumulate=True)
+
+
+def _count(counts: Tensor, value: Tensor, rows: Tensor) -> None:
+    """Count one row at each place (B, T) where a value is known."""
+    row, time = (value >= 0).nonzero(as_tuple=True)
+    counts[row, time, rows[row, time]] = 1.0
+
+
+def _age(steps: Tensor) -> Tensor:
+    edges = torch.tensor(table.AGE_EDGES_STEPS, device=steps.device)
+    return torch.bucketize(steps, edges, right=True)

@@ -1,0 +1,116 @@
+"""The brain at the other end of its pipe: when what was heard is read."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from daemon.brain.performer import Performer
+from daemon.brain.process import LONG_BACKLOG, Brain, BrainOptions, options_of
+from daemon.messages.brain import BeginTurn, BrainReady, EndTurn, Hear, Planned, Pulse, Quit, Recall
+from daemon.parameters import Parameters
+from daemon.settings import Settings, TimingSettings
+from perceivers.events import NoteOff, NoteOn, TimedEvent
+
+T = TypeVar("T")
+
+PATIENCE_S = 60.0
+OPENING_TOKENS = 2  # of every memory
+PHRASE = tuple(
+    event
+    for pitch in range(60, 72)
+    for event in (TimedEvent(0.0, NoteOn(pitch, 64)), TimedEvent(0.0, NoteOff(pitch)))
+)
+
+
+@contextmanager
+def serving(model: Path, feed_after_s: float | None) -> Iterator[Connection]:
+    """Let a brain serve; yield the stage's end of its pipe, past the word that it is ready."""
+    stage, its_own = Pipe()
+    options = BrainOptions(model, "cpu", "fp32", 1, 0.3, feed_after_s, time.monotonic_ns())
+    thread = threading.Thread(target=Brain(its_own, options, Performer).serve)
+    thread.start()
+    try:
+        assert isinstance(received(stage), BrainReady)
+        yield stage
+    finally:
+        stage.send(Quit())
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+
+
+def received(stage: Connection) -> object:
+    assert stage.poll(PATIENCE_S), "the brain says nothing"
+    return stage.recv()
+
+
+def next_of(stage: Connection, kind: type[T]) -> T:
+    while not isinstance(message := received(stage), kind):
+        pass
+    return message
+
+
+def pulse_that_knows(stage: Connection, tokens: int) -> Pulse:
+    """Return the first pulse after so many tokens are remembered, fed or not."""
+    while (pulse := next_of(stage, Pulse)).position < tokens:
+        pass
+    return pulse
+
+
+@pytest.mark.parametrize("feed_after_s", [0.0, 0.02])
+def test_what_is_heard_is_read_before_any_turn(
+    tiny_model_folder: Path, feed_after_s: float
+) -> None:
+    with serving(tiny_model_folder, feed_after_s) as stage:
+        for event in PHRASE:
+            stage.send(Hear((event,)))
+        pulse = pulse_that_knows(stage, OPENING_TOKENS + len(PHRASE))
+        while pulse.lag_tokens:
+            pulse = next_of(stage, Pulse)
+
+    assert pulse.position == OPENING_TOKENS + len(PHRASE) + 1  # and one velocity
+
+
+def test_what_is_heard_may_wait_for_the_turn(tiny_model_folder: Path) -> None:
+    with serving(tiny_model_folder, feed_after_s=None) as stage:
+        stage.send(Hear(PHRASE))
+        for _ in range(2):
+            pulse = pulse_that_knows(stage, OPENING_TOKENS + len(PHRASE))
+            assert pulse.lag_tokens == pulse.position
+        stage.send(BeginTurn(1, 1.0, frozenset(), Parameters(seed=1)))
+        assert next_of(stage, Planned).turn == 1
+        assert next_of(stage, Pulse).lag_tokens == 0
+
+        stage.send(EndTurn(1, ()))
+        stage.send(Hear((TimedEvent(5.0, NoteOn(60, 64)),)))
+        while not (pulse := next_of(stage, Pulse)).lag_tokens:
+            pass
+        assert next_of(stage, Pulse).lag_tokens == pulse.lag_tokens
+
+
+def test_a_long_history_is_read_as_a_whole(tiny_model_folder: Path) -> None:
+    history = PHRASE * (LONG_BACKLOG // len(PHRASE) + 1)
+    with serving(tiny_model_folder, feed_after_s=0.02) as stage:
+        stage.send(Recall(history))
+        pulse = pulse_that_knows(stage, LONG_BACKLOG)
+        while pulse.lag_tokens:
+            pulse = next_of(stage, Pulse)
+
+    assert pulse.position > LONG_BACKLOG
+
+
+@pytest.mark.parametrize(
+    ("feed_after_ms", "feed_after_s"), [(50.0, 0.05), (0.0, 0.0), (None, None)]
+)
+def test_the_settings_say_how_long_it_may_wait(
+    feed_after_ms: float | None, feed_after_s: float | None
+) -> None:
+    settings = Settings(timing=TimingSettings(feed_after_ms=feed_after_ms))
+
+    assert options_of(settings, origin_ns=5).feed_after_s == feed_after_s

@@ -1,0 +1,161 @@
+"""From MIDI bytes to what the player does, and when."""
+
+import queue
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daemon.messages.turns import LetGo
+from daemon.midi.input import InputClock, InputThread, Listener, LoopGuard, MidiParser, Played
+from perceivers.events import NoteOff, NoteOn, Pedal
+from tests.support.midi_ports import ScriptedInput
+
+MS = 1_000_000
+WAIT_S = 5.0
+
+
+def parsed(*messages: tuple[int, ...]) -> list[Played]:
+    parser = MidiParser()
+    results = (parser.parse(bytes(message)) for message in messages)
+    return [played for played in results if played is not None]
+
+
+def test_notes_of_any_channel_are_one_pianists() -> None:
+    played = parsed((0x90, 60, 64), (0x9F, 62, 1), (0x80, 60, 64), (0x9F, 62, 0))
+
+    assert played == [NoteOn(60, 64), NoteOn(62, 1), NoteOff(60), NoteOff(62)]
+
+
+def test_a_key_sent_on_two_channels_is_struck_once_and_released_by_the_last() -> None:
+    played = parsed((0x90, 60, 64), (0x91, 60, 64), (0x80, 60, 0), (0x81, 60, 0))
+
+    assert played == [NoteOn(60, 64), NoteOff(60)]
+
+
+def test_the_pedal_is_a_switch_that_does_not_chatter() -> None:
+    played = parsed(*((0xB0, 64, value) for value in (0, 63, 64, 50, 90, 39, 20)))
+
+    assert played == [Pedal(True), Pedal(False)]
+
+
+def test_what_asks_for_silence_lets_go_of_everything() -> None:
+    for message in ((0xB3, 120, 0), (0xB0, 123, 0), (0xFC,), (0xFF,)):
+        parser = MidiParser()
+        parser.parse(bytes((0x90, 60, 64)))
+        parser.parse(bytes((0xB0, 64, 127)))
+
+        assert parser.parse(bytes(message)) == LetGo()
+        assert parser.parse(bytes((0xB0, 64, 127))) == Pedal(True)
+
+
+def test_what_says_nothing_about_playing_is_counted_and_ignored() -> None:
+    parser = MidiParser()
+    for message in ((0xF8,), (0xFE,), (0xF0, 1, 2, 0xF7), (0xC0, 5), (0xE0, 0, 64), (0xB0, 7, 99)):
+        assert parser.parse(bytes(message)) is None
+
+    assert parser.counts == {"ignored": 6}
+
+
+def test_malformed_messages_are_counted() -> None:
+    parser = MidiParser()
+    for message in ((), (60, 64), (0x90,), (0x90, 60), (0x90, 60, 200), (0x90, 1, 2, 3)):
+        assert parser.parse(bytes(message)) is None
+
+    assert parser.counts == {"malformed": 6}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(max_size=5)))
+def test_no_bytes_crash_the_parser(messages: list[bytes]) -> None:
+    parser = MidiParser()
+    for message in messages:
+        played = parser.parse(message)
+        if isinstance(played, NoteOn):
+            assert 1 <= played.velocity <= 127
+
+
+def test_times_follow_the_system_however_late_the_messages_are_picked_up() -> None:
+    clock = InputClock()
+    delays_ms = (0, 5, 40, 1, 20)
+    times_ns = [
+        clock.time_ns(0.0 if n == 0 else 0.1, n * 100 * MS + delay_ms * MS)
+        for n, delay_ms in enumerate(delays_ms)
+    ]
+
+    for n, time_ns in enumerate(times_ns):
+        assert abs(time_ns - n * 100 * MS) < 0.2 * MS
+
+
+def test_a_clock_that_runs_fast_or_slow_is_followed() -> None:
+    for rate in (1 - 1e-4, 1 + 1e-4):
+        clock = InputClock()
+        an_hour = range(0, 3_600_000 * MS, 100 * MS)
+        errors_ns = [clock.time_ns(0.1 * rate, now_ns) - now_ns for now_ns in an_hour]
+        assert max(map(abs, errors_ns)) < 1 * MS
+
+
+def test_distances_that_make_no_sense_do_not_lead_astray() -> None:
+    clock = InputClock()
+    clock.time_ns(0.0, 0)
+
+    assert clock.time_ns(0.0, 60_000 * MS) == 60_000 * MS  # the distance is missing
+    assert clock.time_ns(500.0, 60_100 * MS) == 60_100 * MS  # the distance is far too long
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 2), st.integers(0, 3_000_000_000))))
+def test_times_never_run_backwards_nor_into_the_future(steps: list[tuple[float, int]]) -> None:
+    clock = InputClock()
+    arrival_ns = 0
+    times_ns = []
+    for delta_s, pause_ns in steps:
+        arrival_ns += pause_ns
+        times_ns.append(clock.time_ns(delta_s, arrival_ns))
+        assert arrival_ns - 100 * MS <= times_ns[-1] <= arrival_ns
+    assert all(earlier <= later for earlier, later in pairwise(times_ns))
+
+
+def test_an_echo_is_dropped_within_its_window_and_in_either_form_of_note_off() -> None:
+    guard = LoopGuard(30 * MS)
+    guard.sent(bytes((0x90, 60, 64)), 0)
+    guard.sent(bytes((0x80, 60, 64)), 10 * MS)
+
+    assert guard.is_echo(bytes((0x90, 60, 64)), 29 * MS)
+    assert not guard.is_echo(bytes((0x90, 60, 64)), 31 * MS)
+    assert not guard.is_echo(bytes((0x90, 60, 65)), 5 * MS)
+    assert not guard.is_echo(bytes((0x91, 60, 64)), 5 * MS)
+    assert guard.is_echo(bytes((0x90, 60, 0)), 12 * MS)
+
+
+def test_it_is_quiet_when_nobody_has_played_for_a_second_on_either_port() -> None:
+    port, guard = ScriptedInput(), LoopGuard(30 * MS)
+    listener = Listener(port, guard)
+
+    assert listener.is_quiet(2000 * MS)
+    port.waiting.append((bytes((0x90, 60, 64)), 0.0))
+    listener.take(2000 * MS)
+    assert not listener.is_quiet(2900 * MS)
+    assert listener.is_quiet(3001 * MS)
+    guard.sent(bytes((0x90, 62, 64)), 3500 * MS)
+    assert not listener.is_quiet(4400 * MS)
+
+
+def test_the_thread_reports_what_is_played_and_whether_the_port_is_there() -> None:
+    port = ScriptedInput()
+    guard = LoopGuard(30 * MS)
+    heard: queue.SimpleQueue[tuple[int, Played]] = queue.SimpleQueue()
+    present: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    listener = Listener(port, guard)
+
+    with InputThread(listener, lambda *played: heard.put(played), present.put):
+        port.waiting.extend([(bytes((0x90, 60, 64)), 0.0), (bytes((0x80, 60, 0)), 0.25)])
+        (on_ns, on), (off_ns, off) = heard.get(timeout=WAIT_S), heard.get(timeout=WAIT_S)
+        port.plugged = False
+        assert present.get(timeout=WAIT_S) is False
+        port.plugged = True
+        assert present.get(timeout=WAIT_S) is True
+
+    assert (on, off) == (NoteOn(60, 64), NoteOff(60))
+    assert on_ns <= off_ns
+    assert port.closed

@@ -1,0 +1,159 @@
+"""A brain that improvises at random, and keeps the protocol that the real one keeps."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from daemon.messages.brain import (
+    BeginTurn,
+    EndTurn,
+    FromBrain,
+    Hear,
+    PlanComplete,
+    Planned,
+    Recall,
+    Steer,
+    ToBrain,
+)
+from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
+from tests.support.simulation.time_line import TimeLine
+
+LEAD_S = 0.3
+LONGEST_TURN_S = 3.0
+CLUMSY = 0.05  # the share of strikes that do not care what sounds
+
+
+class ProtocolError(AssertionError):
+    """The stage said what makes no sense."""
+
+
+@dataclass(slots=True)
+class _Improvisation:
+    begin: BeginTurn
+    held: set[int]
+    until_s: float
+    now_s: float
+    heard: list[TimedEvent] = field(default_factory=list)
+    down: dict[int, float] = field(default_factory=dict)  # own keys, and when each comes up
+    pedal: bool = False
+    complete: bool = False
+
+
+class ImprovisingBrain:
+    """Hears, and plans a turn a little ahead of the clock. `say` speaks to the stage."""
+
+    def __init__(
+        self, line: TimeLine, rng: random.Random, say: Callable[[FromBrain], None]
+    ) -> None:
+        self.memory: list[TimedEvent] = []
+        """What was heard by both, in order of time."""
+        self.begun: list[BeginTurn] = []
+        self._line = line
+        self._rng = rng
+        self._say = say
+        self._turn: _Improvisation | None = None
+        self._alive = True
+
+    @property
+    def in_turn(self) -> bool:
+        return self._turn is not None
+
+    def die(self) -> None:
+        self._alive = False
+
+    def take(self, message: ToBrain) -> None:
+        """Carry out what the stage says."""
+        if not self._alive:
+            return
+        match message:
+            case Hear(events):
+                self._hear(events)
+            case BeginTurn():
+                self._begin(message)
+            case EndTurn(turn, performed):
+                self._end(turn, performed)
+            case Recall(history):
+                self._turn = None
+                self.memory = list(history)
+            case Steer():
+                pass
+            case _:
+                raise ProtocolError(f"{message} is nothing that the brain knows")
+
+    def _hear(self, events: tuple[TimedEvent, ...]) -> None:
+        if self._turn is None:
+            self.memory.extend(events)
+            return
+        self._turn.heard.extend(events)
+        for _, event in events:
+            if isinstance(event, NoteOff):
+                self._turn.held.discard(event.pitch)
+
+    def _begin(self, begin: BeginTurn) -> None:
+        if self._turn is not None:
+            raise ProtocolError("a turn within a turn")
+        self.begun.append(begin)
+        until_s = begin.start_s + self._rng.uniform(0.1, LONGEST_TURN_S)
+        self._turn = _Improvisation(begin, set(begin.held), until_s, begin.start_s)
+        self._line.after(self._rng.uniform(0.0, 0.05), lambda: self._plan(begin.turn))
+
+    def _end(self, number: int, performed: tuple[TimedEvent, ...]) -> None:
+        turn = self._turn
+        if turn is None or turn.begin.turn != number:
+            raise ProtocolError(f"the end of turn {number}, which is not under way")
+        self._turn = None
+        self.memory.extend(sorted([*turn.heard, *performed], key=lambda timed: timed.time_s))
+
+    def _plan(self, number: int) -> None:
+        turn = self._turn
+        if not self._alive or turn is None or turn.begin.turn != number or turn.complete:
+            return
+        horizon_s = self._line.now_s + LEAD_S
+        events: list[TimedEvent] = []
+        while turn.now_s < min(horizon_s, turn.until_s):
+            events += self._gesture(turn)
+        if turn.now_s >= turn.until_s:
+            turn.complete = True
+            events += _let_go(turn)
+        for part in self._parts(events):
+            self._say(Planned(number, part))
+        if turn.complete:
+            self._say(PlanComplete(number, "length"))
+        else:
+            self._line.after(self._rng.uniform(0.01, 0.1), lambda: self._plan(number))
+
+    def _parts(self, events: list[TimedEvent]) -> Iterator[tuple[TimedEvent, ...]]:
+        """Cut a plan as chance has it."""
+        while events:
+            count = self._rng.randint(1, 6)
+            yield tuple(events[:count])
+            events = events[count:]
+
+    def _gesture(self, turn: _Improvisation) -> list[TimedEvent]:
+        """Return a chord or a move of the pedal, with what came up before it."""
+        turn.now_s += self._rng.choice((0.0, 0.02, 0.1, 0.3, 0.7))
+        events = [
+            TimedEvent(turn.now_s, NoteOff(pitch))
+            for pitch, up_s in turn.down.items()
+            if up_s <= turn.now_s
+        ]
+        for _, event in events:
+            assert isinstance(event, NoteOff)
+            del turn.down[event.pitch]
+        if self._rng.random() < 0.15:
+            turn.pedal = not turn.pedal
+            return [*events, TimedEvent(turn.now_s, Pedal(turn.pedal))]
+        for _ in range(self._rng.choice((1, 1, 1, 2, 4))):
+            pitch = self._rng.randint(55, 75)
+            is_clumsy = self._rng.random() < CLUMSY
+            if (pitch not in turn.down or is_clumsy) and pitch not in turn.held:
+                turn.down[pitch] = turn.now_s + self._rng.choice((0.05, 0.3, 1.0, 9.0))
+                events.append(TimedEvent(turn.now_s, NoteOn(pitch, self._rng.randint(1, 127))))
+        return events
+
+
+def _let_go(turn: _Improvisation) -> list[TimedEvent]:
+    events = [TimedEvent(turn.now_s, NoteOff(pitch)) for pitch in turn.down]
+    if turn.pedal:
+        events.append(TimedEvent(turn.now_s + 0.2, Pedal(False)))
+    return events

@@ -1,0 +1,360 @@
+"""Who watches a simulated session, and says which law was broken, by whatever means.
+
+The witness goes by what can be seen from outside: what the player did, what the turns were told and
+answered, what left on the wire, and what the brain remembers. It keeps accounts of its own.
+
+1. What was struck is released exactly once; the pedal comes up.
+2. The memory is what was heard, by both.
+3. A key that the player holds is neither struck nor released.
+4. No note begins after a stop was answered, none outside a turn, none too early or too late.
+5. Time does not run backwards, and no turn begins in the past.
+6. Commands are answered, turns begin and end; nothing hangs, nothing cuts in.
+7. Only the player is heard: no echo, no garbage; and all that the player does.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+from daemon.messages import turns as t
+from daemon.messages.brain import BeginTurn, Recall, ToBrain
+from daemon.messages.turns import Action, Occurrence, Part, State
+from daemon.midi.sending import Sending
+from daemon.parameters import Trigger
+from daemon.stage.turns import Turns
+from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
+from tests.support.simulation.brain import ImprovisingBrain
+
+LATE_S = 0.1
+ECHO_S = 0.03
+GRACE_S = 0.5  # for what is under way between threads, hiccups included
+LONGEST_TURN_S = 8.0  # the brain's own are half as long
+REPEATS_S = 4.0  # a stage that takes over repeats its note-offs
+TRACE = 60
+
+
+class LawBrokenError(AssertionError):
+    """A law does not hold."""
+
+
+@dataclass(slots=True)
+class Expected:
+    """Something that the player did and that is still to be heard."""
+
+    event: Event
+    message: bytes
+    time_s: float
+    is_certain: bool = True
+
+
+@dataclass(slots=True)
+class Hands:
+    """What the player is known to hold, and how long the phrase is."""
+
+    held: set[int] = field(default_factory=set)
+    freed_s: dict[int, float] = field(default_factory=dict)
+    pedal: bool = False
+    phrase_notes: int = 0
+    last_s: float = 0.0
+
+    def note(self, timed: TimedEvent) -> None:
+        self.last_s = timed.time_s
+        match timed.event:
+            case NoteOn(pitch=pitch):
+                self.held.add(pitch)
+                self.phrase_notes += 1
+            case NoteOff(pitch=pitch):
+                self.held.discard(pitch)
+                self.freed_s[pitch] = timed.time_s
+            case Pedal(down=down):
+                self.pedal = down
+
+    def lifted(self, now_s: float) -> list[TimedEvent]:
+        """Return what it means that the hands are gone."""
+        events: list[Event] = [NoteOff(pitch) for pitch in sorted(self.held)]
+        if self.pedal:
+            events.append(Pedal(False))
+        return [TimedEvent(now_s, event) for event in events]
+
+
+class Witness:
+    """Sees everything; raises LawBrokenError at the first thing that must not be."""
+
+    def __init__(self) -> None:
+        self.trace: deque[tuple[float, object]] = deque(maxlen=TRACE)
+        self.turns_begun = 0
+        self.sounding: dict[int, float] = {}
+        self._pedal_sounds = False
+        self._left_s: dict[bytes, float] = {}
+        self._unsure: set[int] = set()  # strikes that the port refused, and may yet have sent
+        self._expected: deque[Expected] = deque()
+        self._pedal_missed = False  # then its next move may be none
+        self._unanswered: dict[int, tuple[float, str]] = {}
+        self._commands = 0
+        self._hands = Hands()
+        self._truth: list[TimedEvent] = []
+        self._agreed = 0
+        self._now_s = 0.0
+        self._excused_until_s = 0.0  # even what the player holds may be released
+        self._took_over_s = 0.0
+        self._is_unplugged = False
+
+    # Who tells what.
+
+    def watch(self, turns: Turns, sending: Sending) -> None:
+        """A stage has begun; what its predecessor had in mind is gone."""
+        self._turns = turns
+        self._sending = sending
+        self._hands = Hands(last_s=self._hands.last_s)
+        self._truth = list(turns.history)
+        self._agreed = 0
+        self._planned: dict[NoteOn, list[float]] = {}
+        self._forgotten_turn: int | None = None
+        self._begun_s = 0.0
+        self._ended_s = self._now_s
+        self._changed_s = self._now_s
+        self._stopped = False
+        self._took_over_s = self._excused_until_s = self._now_s
+        self._excused_until_s += GRACE_S
+        self._unanswered.clear()
+        self.may_be_lost()
+
+    def player_does(self, event: Event, message: bytes, now_s: float) -> None:
+        """The player did this. What is just what left a moment ago passes for an echo of it."""
+        left_s = self._left_s.get(message, -math.inf)
+        self._expected.append(Expected(event, message, now_s, now_s - left_s > ECHO_S))
+
+    def may_be_lost(self) -> None:
+        """What the player did and was not heard yet may never be."""
+        for expected in self._expected:
+            expected.is_certain = False
+
+    def unplugged(self, is_unplugged: bool) -> None:
+        self._is_unplugged = is_unplugged
+
+    def asked(self, command: Occurrence, now_s: float) -> int:
+        self._commands += 1
+        self._unanswered[self._commands] = (now_s, type(command).__name__)
+        return self._commands
+
+    def answered(self, number: int, command: Occurrence) -> None:
+        self._unanswered.pop(number, None)
+        if isinstance(command, t.Stop | t.Panic) and self._turns.state is not State.PERFORMING:
+            self._stopped = True
+
+    def refused(self, message: bytes) -> None:
+        """The port did not take a message."""
+        if message[0] & 0xF0 == 0x90:
+            self._unsure.add(message[1])
+
+    # What left.
+
+    def on_wire(self, message: bytes, now_s: float) -> None:
+        self.trace.append((now_s, message))
+        self._clock(now_s)
+        self._left_s[message] = now_s
+        for expected in self._expected:
+            expected.is_certain &= expected.message != message
+        kind, data = message[0] & 0xF0, message[1:]
+        if kind == 0x90:
+            self._struck(data[0], data[1], now_s)
+        elif kind == 0x80:
+            self._released(data[0], now_s)
+        elif data[0] == 64:
+            if data[1] and self._pedal_sounds:
+                self._break(1, "the pedal goes down twice")
+            self._pedal_sounds = data[1] > 0
+
+    def _struck(self, pitch: int, velocity: int, now_s: float) -> None:
+        if pitch in self.sounding:
+            self._break(1, f"{pitch} is struck while it sounds")
+        if pitch in self._hands.held:
+            self._break(3, f"{pitch} is struck while the player holds it")
+        if self._stopped or self._turns.state is not State.PERFORMING:
+            self._break(4, f"{pitch} is struck in {self._turns.state}")
+        due = self._planned.get(NoteOn(pitch, velocity), [])
+        if not any(0.0 <= now_s - due_s + 1e-6 <= LATE_S + 2e-6 for due_s in due):
+            self._break(4, f"{pitch} is struck too early, too late or unplanned: {due}")
+        self.sounding[pitch] = now_s
+        self._unsure.discard(pitch)
+
+    def _released(self, pitch: int, now_s: float) -> None:
+        may_be_silent = pitch in self._unsure or now_s - self._took_over_s < REPEATS_S
+        if self.sounding.pop(pitch, None) is None and not may_be_silent:
+            self._break(1, f"{pitch} is released twice")
+        if pitch in self._hands.held and now_s > self._excused_until_s:
+            self._break(3, f"{pitch} is released while the player holds it")
+        self._unsure.discard(pitch)
+
+    # What the turns were told and decided.
+
+    def decided(self, happened: Occurrence, actions: list[Action], now_s: float) -> None:
+        self._clock(now_s)
+        if not isinstance(happened, t.Tick) or actions:
+            self.trace.append((now_s, (happened, actions)))
+        self._take_note(happened, now_s)
+        for action in actions:
+            if isinstance(action, ToBrain):
+                self._told(happened, action, now_s)
+            else:
+                self._done(action, now_s)
+        if isinstance(happened, t.Stop | t.Panic | t.Reset | t.LetGo | t.Perform):
+            self._hands.phrase_notes = 0
+
+    def _told(self, happened: Occurrence, message: ToBrain, now_s: float) -> None:
+        if isinstance(message, BeginTurn):
+            self._begun(happened, message, now_s)
+        elif isinstance(message, Recall):
+            self._agreed = 0
+
+    def _done(self, action: Action, now_s: float) -> None:
+        match action:
+            case t.Play(events):
+                for due_s, event in events:
+                    if isinstance(event, NoteOn):
+                        self._planned.setdefault(event, []).append(due_s)
+            case t.Release():
+                self._planned.clear()
+            case t.SilenceAll():
+                self._planned.clear()
+                self._excused_until_s = now_s + GRACE_S
+            case t.TurnEnded():
+                self._planned.clear()
+                self._ended_s = now_s
+
+    def _take_note(self, happened: Occurrence, now_s: float) -> None:
+        if isinstance(happened, t.Adjust | t.Back | t.Lost):
+            self._changed_s = now_s
+        match happened:
+            case t.Heard(timed):
+                self._heard(timed, now_s)
+            case t.Performed(timed):
+                if self._forgotten_turn is None or self._forgotten_turn != self._turn_before:
+                    self._truth.append(timed)
+            case t.Reset():
+                self._truth.clear()
+                self._agreed = 0
+                self._forgotten_turn = self._turn_before
+            case t.LetGo() | t.Lost(Part.INPUT):
+                for timed in self._hands.lifted(now_s):
+                    self._hands.note(timed)
+                    self._truth.append(timed)
+
+    def before(self, happened: Occurrence, now_s: float) -> None:
+        self._turn_before = self._turns.turn
+
+    def _heard(self, timed: TimedEvent, now_s: float) -> None:
+        while self._expected and self._expected[0].event != timed.event:
+            missed = self._expected.popleft()
+            is_news = not (self._pedal_missed and isinstance(missed.event, Pedal))
+            if missed.is_certain and is_news:
+                self._break(7, f"{missed} was not heard")
+            self._pedal_missed |= isinstance(missed.event, Pedal)
+        if not self._expected:
+            self._break(7, f"{timed.event} was heard, and nobody played it")
+        self._expected.popleft()
+        if isinstance(timed.event, Pedal):
+            self._pedal_missed = False
+        if not self._hands.last_s - 1e-9 <= timed.time_s <= now_s:
+            self._break(5, f"{timed} is heard out of order, after {self._hands.last_s}")
+        self._hands.note(timed)
+        self._truth.append(timed)
+
+    def _begun(self, happened: Occurrence, begin: BeginTurn, now_s: float) -> None:
+        self.turns_begun += 1
+        self._begun_s = now_s
+        self._stopped = False
+        if begin.start_s < max(now_s, self._hands.last_s):
+            self._break(5, f"a turn begins in the past, at {begin.start_s}")
+        if begin.held != self._hands.held:
+            self._break(3, f"the brain takes {set(begin.held)} for held, not {self._hands.held}")
+        if isinstance(happened, t.Tick):
+            self._came_in(now_s)
+        self._hands.phrase_notes = 0
+
+    def _came_in(self, now_s: float) -> None:
+        parameters, hands = self._turns.parameters, self._hands
+        if Trigger.SILENCE not in parameters.trigger:
+            self._break(6, "silence begins a turn, and is no trigger")
+        if hands.phrase_notes < parameters.phrase_notes:
+            self._break(6, "a turn begins before there is a phrase")
+        least_s = parameters.silence_s
+        if parameters.silence_intervals is not None:
+            least_s = min(least_s, parameters.silence_least_s)
+        if hands.held:
+            least_s = parameters.held_after_s or math.inf
+        if now_s - hands.last_s < least_s - 1e-9:
+            self._break(6, "a turn begins too early")
+
+    # What must hold after each step.
+
+    def after(self, now_s: float, brain: ImprovisingBrain | None, *, quiet: bool) -> None:
+        turns = self._turns
+        for asked_s, what in self._unanswered.values():
+            if now_s - asked_s > GRACE_S + 1.0:
+                self._break(6, f"{what} is not answered")
+        if turns.turn is None:
+            self._forgotten_turn = None
+            self._check_rest(now_s)
+        elif now_s - self._begun_s > LONGEST_TURN_S and not self._sending.lost:
+            self._break(6, "a turn does not end")
+        if quiet and turns.turn is None and brain is not None and not turns.missing:
+            self._check_memory(brain)
+        self._check_entry(now_s)
+
+    def _check_rest(self, now_s: float) -> None:
+        """Between turns nothing sounds but what the player's own fingers keep from ending."""
+        if self._sending.lost or now_s - self._ended_s < GRACE_S:
+            return
+        for pitch in self.sounding:
+            freed_s = self._hands.freed_s.get(pitch, 0.0)
+            if pitch not in self._hands.held and now_s - freed_s > GRACE_S:
+                self._break(1, f"{pitch} hangs")
+        if self._pedal_sounds:
+            self._break(1, "the pedal hangs")
+
+    def _check_memory(self, brain: ImprovisingBrain) -> None:
+        if brain.in_turn:
+            self._break(2, "the brain is in a turn that is over")
+        truth = sorted(self._truth[self._agreed :], key=_moment)
+        memory = sorted(brain.memory[self._agreed :], key=_moment)
+        if truth != memory:
+            extra = [timed for timed in memory if timed not in truth]
+            missing = [timed for timed in truth if timed not in memory]
+            self._break(2, f"remembered, not heard: {extra}; heard, not remembered: {missing}")
+        self._agreed = len(self._truth)
+
+    def _check_entry(self, now_s: float) -> None:
+        turns, hands = self._turns, self._hands
+        parameters = turns.parameters
+        is_phrase = hands.phrase_notes >= parameters.phrase_notes
+        if turns.turn is not None or turns.missing or not is_phrase:
+            return
+        most_s = (parameters.held_after_s or math.inf) if hands.held else parameters.silence_s
+        silent_s = now_s - max(hands.last_s, self._ended_s)
+        is_late = Trigger.SILENCE in parameters.trigger and silent_s > most_s + GRACE_S
+        if is_late and self._has_waited(now_s):
+            self._break(6, "it does not come in")
+
+    def _has_waited(self, now_s: float) -> bool:
+        """Whether the parts were all there, and the turns told so, for a while."""
+        return now_s - max(self._ended_s, self._changed_s) > GRACE_S
+
+    def finally_at_rest(self) -> None:
+        """The daemon has ended."""
+        if self.sounding and not self._is_unplugged:
+            self._break(1, f"{set(self.sounding)} sound on after the end")
+        if self._pedal_sounds and not self._is_unplugged:
+            self._break(1, "the pedal is down after the end")
+
+    def _clock(self, now_s: float) -> None:
+        if now_s < self._now_s:
+            self._break(5, "time runs backwards")
+        self._now_s = now_s
+
+    def _break(self, law: int, what: str) -> None:
+        raise LawBrokenError(f"law {law}: {what}, {self._now_s:.3f} s after the start")
+
+
+def _moment(timed: TimedEvent) -> tuple[float, str]:
+    return timed.time_s, repr(timed.event)

@@ -1,0 +1,310 @@
+"""The stage without threads, sockets and real ports: turns, listener and sending, as they are."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from daemon.messages import turns as t
+from daemon.messages.brain import (
+    BeginTurn,
+    EndTurn,
+    FromBrain,
+    Hear,
+    PlanComplete,
+    Planned,
+    Recall,
+    Steer,
+)
+from daemon.midi.input import Listener, LoopGuard
+from daemon.midi.ports import SendError
+from daemon.midi.schedule import Schedule
+from daemon.midi.sending import (
+    FOOTPRINT_SIZE,
+    OutputBack,
+    OutputLost,
+    Panicked,
+    Report,
+    Sending,
+    Sent,
+)
+from daemon.parameters import Parameters
+from daemon.stage.turns import HISTORY_EVENTS, Turns
+from perceivers.events import TimedEvent
+from tests.support.midi_ports import ScriptedInput
+from tests.support.simulation.brain import ImprovisingBrain
+from tests.support.simulation.laws import Witness
+from tests.support.simulation.time_line import NS_PER_S, Lane, TimeLine
+
+MS = 1_000_000
+LATE_AFTER_MS = 100
+GUARD_MS = 30
+RETRY_S = 0.5
+THREAD_S = 0.002  # what waits for a thread waits no longer than this
+HICCUP = 0.002  # the share of wake-ups that come much too late
+HICCUP_S = 0.2
+
+
+@dataclass(slots=True)
+class Wire:
+    """The output port: what it is sent, the witness sees, and some of it comes back."""
+
+    line: TimeLine
+    witness: Witness
+    hear_again: Callable[[bytes], None]
+    name: str = "wire"
+    plugged: bool = True
+    is_loop: bool = False
+
+    def send(self, message: bytes) -> None:
+        if not self.plugged:
+            self.witness.refused(message)
+            raise SendError("unplugged")
+        self.witness.on_wire(message, self.line.now_s)
+        if self.is_loop:
+            self.hear_again(message)
+
+    def is_present(self) -> bool:
+        return self.plugged
+
+    def reopen(self) -> bool:
+        return self.plugged
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Kept:
+    """What outlives a stage: its parameters, the footprint, and what the supervisor was told."""
+
+    parameters: Parameters
+    history: deque[TimedEvent] = field(default_factory=lambda: deque(maxlen=HISTORY_EVENTS))
+    footprint: bytearray = field(default_factory=lambda: bytearray(FOOTPRINT_SIZE))
+
+
+class SimulatedStage:
+    """Lets what happens pass through one inbox, lets the turns decide, and does what they answer.
+
+    It does what `daemon.stage.core` and the threads around it do.
+    """
+
+    make_turns = staticmethod(Turns)
+    make_schedule = staticmethod(Schedule)
+    make_guard = staticmethod(LoopGuard)
+    make_listener = staticmethod(Listener)
+
+    def __init__(self, line: TimeLine, rng: random.Random, witness: Witness, kept: Kept) -> None:
+        self.line = line
+        self._rng = rng
+        self._witness = witness
+        self._kept = kept
+        self._core = Lane(line, rng, THREAD_S)
+        self._input_port = ScriptedInput()
+        self._last_put_ns = 0
+        guard = self.make_guard(GUARD_MS * MS)
+        self.wire = Wire(line, witness, self._hear_again)
+        self._listener = self.make_listener(self._input_port, guard)
+        self.turns = self.make_turns(kept.parameters, sorted(kept.history, key=lambda e: e.time_s))
+        schedule = self.make_schedule(LATE_AFTER_MS * MS)
+        self.sending = Sending(
+            self.wire, schedule, guard, self._report, kept.footprint, lambda: line.now_ns
+        )
+        self.alive = True
+        self._work_at_ns: int | None = None
+        self._tick_at_s: float | None = None
+        self._panicking: list[Callable[[], None]] = []
+        self.brain: ImprovisingBrain | None = None
+        self._pipe = Lane(line, rng, THREAD_S)
+        witness.watch(self.turns, self.sending)
+        self.sending.take_over()
+        self._see_to_output()
+
+    # What reaches the stage.
+
+    def receive(self, message: bytes) -> None:
+        """A MIDI message comes in."""
+        delta_ns = self.line.now_ns - self._last_put_ns
+        self._last_put_ns = self.line.now_ns
+        self._input_port.waiting.append((message, delta_ns / NS_PER_S))
+        self.line.after(self._rng.random() * THREAD_S, self._poll)
+
+    def command(self, command: t.Occurrence, done: Callable[[], None]) -> None:
+        """Somebody asks for something; `done` is called when it is answered."""
+        self._core.hand(lambda: self._carry_out(command, done))
+
+    def input_present(self, present: bool) -> None:
+        if not present:
+            self._input_port.waiting.clear()
+            self._listener.lost()
+        part = t.Part.INPUT
+        self._hand(t.Back(part) if present else t.Lost(part, "the input is gone"))
+
+    def start_brain(self) -> None:
+        """Let a new brain be ready, if there is none."""
+        self._core.hand(self._brain_ready)
+
+    def _brain_ready(self) -> None:
+        if self.brain is None and self.alive:
+            brain = ImprovisingBrain(
+                self.line, self._rng, lambda said: self._brain_said(brain, said)
+            )
+            self.brain = brain
+            self._pipe = Lane(self.line, self._rng, THREAD_S)
+            self._handle(t.Back(t.Part.MODEL))
+
+    def lose_brain(self) -> None:
+        """The brain dies; a moment later the core sees it."""
+        if self.brain is not None:
+            self.brain.die()
+            self._core.hand(self._brain_gone)
+
+    def _brain_gone(self) -> None:
+        self.brain = None
+        self._handle(t.Lost(t.Part.MODEL, "the brain has died"))
+
+    def beat(self) -> None:
+        """Nothing has happened for a while."""
+        self._hand(t.Tick())
+
+    def kill(self) -> None:
+        """Nothing that it had in mind happens any more."""
+        self.alive = False
+        if self.brain is not None:
+            self.brain.die()
+
+    def _hear_again(self, message: bytes) -> None:
+        self.line.after(self._rng.uniform(0.0, 0.02), lambda: self.receive(message))
+
+    def _poll(self) -> None:
+        while self.alive and (taken := self._listener.take(self.line.now_ns)) is not None:
+            time_ns, played = taken
+            if isinstance(played, t.LetGo):
+                self._hand(played)
+            else:
+                self._hand(t.Heard(TimedEvent(time_ns / NS_PER_S, played)))
+
+    def _brain_said(self, brain: ImprovisingBrain, said: FromBrain) -> None:
+        assert isinstance(said, Planned | PlanComplete)
+        if brain is self.brain:  # the link forgets what a brain of the past says
+            self._core.hand(lambda: self._handle(said) if brain is self.brain else None)
+
+    def _report(self, report: Report) -> None:
+        match report:
+            case Sent(time_ns, event):
+                self._hand(t.Performed(TimedEvent(time_ns / NS_PER_S, event)))
+            case t.Released():
+                self._hand(report)
+            case Panicked():
+                self._core.hand(self._panicked)
+            case OutputLost(reason):
+                self._hand(t.Lost(t.Part.OUTPUT, reason))
+            case OutputBack():
+                self._hand(t.Back(t.Part.OUTPUT))
+
+    def _panicked(self) -> None:
+        for done in self._panicking:
+            done()
+        self._panicking.clear()
+
+    # What the core does.
+
+    def _hand(self, happened: t.Occurrence) -> None:
+        self._core.hand(lambda: self._handle(happened))
+
+    def _carry_out(self, command: t.Occurrence, done: Callable[[], None]) -> None:
+        if not self.alive:
+            return
+        actions = self._handle(command)
+        if t.SilenceAll() in actions:
+            self._panicking.append(done)
+        else:
+            done()
+
+    def _handle(self, happened: t.Occurrence) -> list[t.Action]:
+        if not self.alive:
+            return []
+        if isinstance(happened, t.Heard | t.Performed):  # the supervisor knows, as from the core
+            self._kept.history.append(happened.event)
+        actions = self._happen(happened)
+        self._happen(t.Tick())
+        self._see_to_deadline()
+        return actions
+
+    def _happen(self, happened: t.Occurrence) -> list[t.Action]:
+        now_s = self.line.now_s
+        self._witness.before(happened, now_s)
+        actions = self.turns.handle(happened, now_s)
+        self._kept.parameters = self.turns.parameters
+        self._witness.decided(happened, actions, now_s)
+        for action in actions:
+            self._do(action)
+        self._witness.after(now_s, self.brain, quiet=self.is_quiet)
+        return actions
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way between the threads."""
+        return not self._core.waiting and not self._pipe.waiting
+
+    def _do(self, action: t.Action) -> None:
+        match action:
+            case Hear() | BeginTurn() | Steer() | EndTurn() | Recall():
+                brain = self.brain
+                if brain is not None:
+                    self._pipe.hand(lambda: brain.take(action))
+            case t.Play(events, channel):
+                due = [(round(at_s * NS_PER_S), event) for at_s, event in events]
+                self.sending.play(due, channel)
+            case t.Hold(pitches):
+                self.sending.hold(pitches)
+            case t.Release():
+                self.sending.release()
+            case t.ReleaseAfterPlan():
+                self.sending.finish()
+            case t.SilenceAll():
+                self.sending.panic()
+            case t.Forget():
+                self._kept.history.clear()
+        if isinstance(action, t.Play | t.Hold | t.Release | t.ReleaseAfterPlan | t.SilenceAll):
+            self.line.after(self._wake_s(), self._work)
+
+    def _see_to_deadline(self) -> None:
+        deadline_s = self.turns.next_deadline_s
+        if deadline_s is not None and deadline_s != self._tick_at_s:
+            self._tick_at_s = deadline_s
+            self.line.at(round(deadline_s * NS_PER_S) + 1, lambda: self._handle(t.Tick()))
+
+    # What the output thread does.
+
+    def _wake_s(self) -> float:
+        if self._rng.random() < HICCUP:
+            return self._rng.random() * HICCUP_S
+        return self._rng.random() * 0.001
+
+    def _work(self) -> None:
+        if self.alive:
+            self.sending.work()
+            self._see_to_output()
+
+    def _see_to_output(self) -> None:
+        """Wake the output thread when the next thing is due."""
+        if self.sending.lost:
+            due_ns: int | None = self.line.now_ns + round(RETRY_S * NS_PER_S)
+        else:
+            due_ns = self.sending.next_due_ns()
+        if due_ns is None or (self._work_at_ns is not None and self._work_at_ns <= due_ns):
+            return
+        self._work_at_ns = due_ns
+        wake_ns = round(self._wake_s() * NS_PER_S)
+        self.line.at(due_ns + wake_ns, self._woken)
+
+    def _woken(self) -> None:
+        self._work_at_ns = None
+        self._work()
+
+    def leave(self) -> None:
+        """End, as the daemon does: turns, then the output."""
+        self._handle(t.Shutdown())
+        self.sending.leave()
+        self.sending.work()
+        self.alive = False
