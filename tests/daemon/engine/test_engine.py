@@ -209,7 +209,9 @@ def test_the_snapshot_of_another_engine_is_refused(engine: Engine, tiny_model_fo
 
 
 def test_a_step_leaves_nothing_behind(engine: Engine) -> None:
-    tokens = random_tokens(TINY, 5120).tolist()  # what is kept in pieces of 64 or 256 comes out even
+    tokens = random_tokens(
+        TINY, 5120
+    ).tolist()  # what is kept in pieces of 64 or 256 comes out even
 
     def play() -> None:
         for token in tokens:
