@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from daemon.control.played import PlayedEvents
 from daemon.messages import turns as t
 from daemon.parameters import APPLIES, TABLE, Applies
 from perceivers.ranges import RangeError, shown, suggestion
@@ -24,6 +25,7 @@ class Answers(StrEnum):
     CHANGED = "changed"  # the parameters that were given, and from when on each counts
     STATE = "state"  # what the Performer is doing
     INFO = "info"  # what it runs on, and counts
+    HELD = "held"  # what this client holds by what it has played
 
 
 class Argument(Protocol):
@@ -130,6 +132,13 @@ COMMANDS: dict[str, Command] = {
             "end the answer; once answered, no further note begins",
             Answers.STATE,
             t.Stop,
+        ),
+        Command(
+            "play",
+            "play these as the player; what is held comes up 3 s after the client's last request",
+            Answers.HELD,
+            arguments=_by_name(PlayedEvents()),
+            at_least=1,
         ),
         Command("panic", "silence everything at once, on every channel", Answers.STATE, t.Panic),
         Command("reset", "forget what was played so far", Answers.STATE, t.Reset),

@@ -6,7 +6,7 @@ checked whole before anything is done, so that a command is carried out or refus
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -64,6 +64,7 @@ class Request:
     id: RequestId
     command: Command
     values: Mapping[str, Any] = field(default_factory=dict)
+    client: str = ""  # who asks: the connection that the request came by
 
     def happening(self) -> Commanded | None:
         """Return what the turns are told; None where the command only asks."""
@@ -71,7 +72,7 @@ class Request:
         return None if becomes is None else becomes(**self.values)
 
 
-def parse_request(frame: bytes) -> Request:
+def parse_request(frame: bytes, client: str = "") -> Request:
     """Read one request; raise CommandError, with the request's id where it could be read."""
     if len(frame) > MAX_REQUEST_BYTES:
         raise CommandError(
@@ -82,7 +83,7 @@ def parse_request(frame: bytes) -> Request:
     message = _decode(frame)
     request_id = _request_id(message.get("id"))
     try:
-        return _checked(message, request_id)
+        return replace(_checked(message, request_id), client=client)
     except CommandError as error:
         error.request_id = request_id
         raise

@@ -146,14 +146,14 @@ class ControlServer:
             told = f"{len(frames) - 1} frames are no request; send one JSON object in one frame"
             reply = encode_error(CommandError(Code.BAD_FRAMES, told))
         else:
-            reply = self._answer(frames[-1])
+            reply = self._answer(frames[-1], frames[0].hex())
         if not self._sockets.reply([*envelope, reply]):
             self._counts.replies_lost += 1
 
-    def _answer(self, frame: bytes) -> bytes:
+    def _answer(self, frame: bytes, client: str) -> bytes:
         request_id: RequestId = None
         try:
-            request = parse_request(frame)
+            request = parse_request(frame, client)
             request_id = request.id
             return encode_result(request.id, self._result(request))
         except CommandError as error:

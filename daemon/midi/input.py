@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from daemon.messages.turns import LetGo
+from daemon.midi.hands import Hands
 from daemon.midi.ports import PRESENCE_S, InputPort
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, PedalSwitch
 from perceivers.midi_numbers import (
@@ -42,7 +43,7 @@ class MidiParser:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._pedal = PedalSwitch()
-        self._channels_holding: dict[int, set[int]] = {}
+        self._hands = Hands()  # of the channels: layered sounds send each key on several
 
     def parse(self, message: bytes) -> Played | None:
         """Return what one complete message says; None if that is nothing for a pianist."""
@@ -61,19 +62,8 @@ class MidiParser:
         if kind == CONTROL_CHANGE:
             return self._control(message[1], message[2])
         if kind == NOTE_ON and message[2] > 0:
-            return self._note_on(message[1], message[2], channel)
-        return self._note_off(message[1], channel)
-
-    def _note_on(self, pitch: int, velocity: int, channel: int) -> NoteOn | None:
-        holding = self._channels_holding.setdefault(pitch, set())
-        doubled = bool(holding - {channel})  # layered sounds send each key on several channels
-        holding.add(channel)
-        return None if doubled else NoteOn(pitch, velocity)
-
-    def _note_off(self, pitch: int, channel: int) -> NoteOff | None:
-        holding = self._channels_holding.get(pitch, set())
-        holding.discard(channel)
-        return None if holding else NoteOff(pitch)
+            return self._hands.does(channel, NoteOn(message[1], message[2]))
+        return self._hands.does(channel, NoteOff(message[1]))
 
     def _control(self, controller: int, value: int) -> Pedal | LetGo | None:
         if controller == SUSTAIN:
@@ -86,7 +76,7 @@ class MidiParser:
         return None
 
     def _let_go(self) -> LetGo:
-        self._channels_holding.clear()
+        self._hands.clear()
         self._pedal.feed(0)
         return LetGo()
 
@@ -144,6 +134,15 @@ class LoopGuard:
                 return True
         return False
 
+    def is_own_strike(self, note: NoteOn, now_ns: int) -> bool:
+        """Tell whether this very note was struck a moment ago, on whatever channel."""
+        for sent, sent_ns in reversed(self._sent.copy()):
+            if now_ns - sent_ns >= self._window_ns:
+                return False
+            if sent[0] & 0xF0 == NOTE_ON and sent[1:] == bytes((note.pitch, note.velocity)):
+                return True
+        return False
+
 
 def _canonical(message: bytes) -> bytes:
     """Return the one form of a note-off; anything else unchanged."""
@@ -183,6 +182,16 @@ class Listener:
             if played is not None:
                 return time_ns, played
         return None
+
+    def is_echo(self, event: Event, now_ns: int) -> bool:
+        """Tell, of what came by another way, whether it is own output that came back.
+
+        A client may play what it hears of the output port, and on another channel. Only strikes
+        are told: the release of a key that is up says nothing.
+        """
+        is_echo = isinstance(event, NoteOn) and self._guard.is_own_strike(event, now_ns)
+        self.echoes += is_echo
+        return is_echo
 
     def lost(self) -> None:
         """Start afresh: the port is gone, and so are the keys that were down."""

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import logging
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from daemon.control.commands import Answers, Result
@@ -34,6 +34,7 @@ from daemon.midi.sending import OutputBack, OutputLost, Panicked, Report, Sent
 from daemon.stage import descriptions
 from daemon.stage.brain_link import BrainLink, BrainOver
 from daemon.stage.inbox import Asked, End, Inbox, Item, ThreadFailed
+from daemon.stage.players import Players
 from daemon.stage.turns import Turns
 from perceivers.errors import PerformerError
 from perceivers.events import TimedEvent
@@ -87,6 +88,7 @@ class Core:
         self._clock = clock
         self._inbox = inbox
         self._listener = listener
+        self._players = Players()
         self._output = output
         self._model: BrainReady | None = None
         self._pulse: Pulse | None = None
@@ -138,6 +140,7 @@ class Core:
     def keep_time(self) -> None:
         """Do what is due by now."""
         now_s = self._clock.now_s()
+        self._heard(self._players.lapsed(now_s))
         self._happened(t.Tick())
         if now_s >= self._beat_at_s:
             self._beat_at_s = now_s + BEAT_S
@@ -154,9 +157,13 @@ class Core:
         """See to what has come in."""
         match item:
             case t.Heard(timed):
-                self._happened(item)
-                self._tell_played(PLAYER, timed)
-            case t.LetGo() | t.Lost() | t.Back():
+                heard = self._players.at_port(timed)
+                self._heard([] if heard is None else [heard])
+            case t.LetGo() | t.Lost(t.Part.INPUT):
+                self._happened(item)  # the turns lift the hands themselves
+                for timed in self._players.all_lifted(self._clock.now_s()):
+                    self._tell_played(PLAYER, timed)
+            case t.Lost() | t.Back():
                 self._happened(item)
             case Sent() | t.Released() | Panicked() | OutputLost() | OutputBack():
                 self._output_reported(item)
@@ -167,6 +174,11 @@ class Core:
                 self._brain_over()
             case Asked():
                 self._asked(item)
+            case ThreadFailed() | End():
+                self._ended(item)
+
+    def _ended(self, item: ThreadFailed | End) -> None:
+        match item:
             case ThreadFailed(name, error):
                 logger.error("the %s thread has failed", name)
                 raise error
@@ -190,6 +202,11 @@ class Core:
                 self._happened(t.Lost(t.Part.OUTPUT, reason))
             case OutputBack():
                 self._happened(t.Back(t.Part.OUTPUT))
+
+    def _heard(self, played: Sequence[TimedEvent]) -> None:
+        for timed in played:
+            self._happened(t.Heard(timed))
+            self._tell_played(PLAYER, timed)
 
     def _tell_played(self, part: str, timed: TimedEvent) -> None:
         self._report(Happened(part, timed))
@@ -218,7 +235,12 @@ class Core:
             self._brain.start(self._clock.now_s())
 
     def _asked(self, asked: Asked) -> None:
-        command = asked.request.happening()
+        request = asked.request
+        self._players.asked(request.client, self._clock.now_s())
+        if request.command.answers is Answers.HELD:
+            self._play(asked)
+            return
+        command = request.happening()
         actions = [] if command is None else self._happened(command)
         refused = [action.reason for action in actions if isinstance(action, t.Refuse)]
         if refused:
@@ -226,7 +248,24 @@ class Core:
         elif t.SilenceAll() in actions:
             self._silencing.append(asked)
         else:
-            asked.reply.put(self._answer(asked.request))
+            asked.reply.put(self._answer(request))
+
+    def _play(self, asked: Asked) -> None:
+        """Let a client be the player; refused, it has played nothing."""
+        request, now_s = asked.request, self._clock.now_s()
+        now_ns = self._clock.nanoseconds(now_s)
+        events = [
+            played
+            for played in request.values["events"]
+            if not self._listener.is_echo(played.event, now_ns)
+        ]
+        try:
+            played = self._players.by_client(request.client, events, now_s)
+        except PerformerError as error:
+            asked.reply.put(error)
+            return
+        self._heard(played)
+        asked.reply.put(self._answer(request))
 
     def _answer(self, request: Request) -> Result:
         match request.command.answers:
@@ -239,13 +278,18 @@ class Core:
             case Answers.SCHEMA:
                 return schema()
             case Answers.STATE:
-                return descriptions.state(self.turns)
+                return descriptions.state(self.turns, self._clock.now_s())
+            case Answers.HELD:
+                keys, pedal = self._players.held_by(request.client)
+                return descriptions.held(keys, pedal=pedal)
 
     def _happened(self, happened: t.Occurrence) -> list[t.Action]:
         """Let the turns decide, and do it; return what they decided."""
         actions = self.turns.handle(happened, self._clock.now_s())
         for action in actions:
             self._do(action)
+        if any(isinstance(action, t.Release | t.SilenceAll) for action in actions):
+            self._tell_withdrawn(actions)
         return actions
 
     def _do(self, action: t.Action) -> None:
@@ -255,6 +299,7 @@ class Core:
             case t.Play(events, channel):
                 nanoseconds = self._clock.nanoseconds
                 self._output.play([(nanoseconds(at_s), event) for at_s, event in events], channel)
+                self._world.publish("planned", descriptions.planned(self.turns.turn, events))
             case t.Hold(pitches):
                 self._output.hold(pitches)
             case t.Release():
@@ -280,6 +325,11 @@ class Core:
                 self._world.publish("parameters", changed(self.turns.parameters, names))
             case t.Forget():
                 self._report(Forgot())
+
+    def _tell_withdrawn(self, actions: Sequence[t.Action]) -> None:
+        entered = [action.reason for action in actions if isinstance(action, t.Enter)]
+        reason = entered[-1] if entered else "panic"
+        self._world.publish("withdrawn", {"turn": self.turns.turn, "reason": reason})
 
     def _ports(self) -> tuple[str, str]:
         return self._listener.port.name, self._output.port.name

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from daemon.messages import turns as t
-from daemon.messages.brain import BrainReady, Pulse
+from daemon.messages.brain import BrainReady, Events, Pulse
 from daemon.stage.turns import Turns
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
@@ -15,8 +15,22 @@ Told = dict[str, Any]
 
 def played(part: str, timed: TimedEvent) -> Told:
     """Describe one event of the `player` or the `performer`."""
+    return {"by": part, **_timed(timed)}
+
+
+def planned(turn: int | None, events: Events) -> Told:
+    """Describe what is to be played, before it is."""
+    return {"turn": turn, "events": [_timed(timed) for timed in events]}
+
+
+def held(keys: Sequence[int], *, pedal: bool) -> Told:
+    """Describe what a client holds."""
+    return {"held": [*keys], "pedal": pedal}
+
+
+def _timed(timed: TimedEvent) -> Told:
     event = timed.event
-    told: Told = {"by": part, "at_s": timed.time_s}
+    told: Told = {"at_s": timed.time_s}
     if isinstance(event, NoteOn):
         return told | {"event": "note_on", "pitch": event.pitch, "velocity": event.velocity}
     if isinstance(event, NoteOff):
@@ -40,9 +54,10 @@ def _milliseconds(time_s: float | None) -> float | None:
     return None if time_s is None else round(time_s * 1000, 3)
 
 
-def state(turns: Turns) -> Told:
-    """Describe what the Performer is doing."""
+def state(turns: Turns, now_s: float) -> Told:
+    """Describe what the Performer is doing, and what the clock of the session says."""
     return {
+        "time_s": now_s,
         "state": turns.state.value,
         "turn": turns.turn,
         "missing": {part.value: reason for part, reason in turns.missing.items()},

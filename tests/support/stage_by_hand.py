@@ -99,8 +99,10 @@ class OutputByHand(Sending):
 class StageByHand:
     """A core between ports, a brain and a world that the test holds."""
 
-    def __init__(self, parameters: Parameters | None = None) -> None:
-        guard = LoopGuard(0)
+    def __init__(
+        self, parameters: Parameters | None = None, guard: LoopGuard | None = None
+    ) -> None:
+        guard = guard or LoopGuard(0)
         self.clock = StandingClock()
         self.inbox: Inbox = queue.SimpleQueue()
         self.wire = RecordingOutput()
@@ -169,15 +171,15 @@ class StageByHand:
         """Let the brain's process end."""
         self.put(BrainOver())
 
-    def asked(self, command: str, **values: Any) -> Asked:
+    def asked(self, command: str, client: str = "", **values: Any) -> Asked:
         """Have a command wait in the inbox; nobody has seen it yet."""
-        asked = Asked(Request(1, COMMANDS[command], values))
+        asked = Asked(Request(1, COMMANDS[command], values, client))
         self.inbox.put(asked)
         return asked
 
-    def ask(self, command: str, **values: Any) -> Result:
+    def ask(self, command: str, client: str = "", **values: Any) -> Result:
         """Have a command carried out; return its answer or raise its refusal."""
-        asked = self.asked(command, **values)
+        asked = self.asked(command, client, **values)
         self.settle()
         outcome = asked.reply.get_nowait()
         if isinstance(outcome, PerformerError):

