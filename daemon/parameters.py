@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from daemon.parameter_groups.limits import Limits, refuse_contradictions
 from daemon.parameter_groups.rows import Applies, parameter
-from daemon.parameter_groups.turn_taking import Entry, LengthUnit, Trigger, TurnTaking
+from daemon.parameter_groups.turn_taking import Entry, LengthUnit, Trigger
 from perceivers.errors import SettingsError
 from perceivers.ranges import Range, Setting, Value, shown, suggestion, table
 
@@ -30,12 +31,16 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters(TurnTaking):
+class Parameters(Limits):
     """A value for every parameter."""
 
     channel: int = parameter(
         1, "", "MIDI channel of the answer", applies=Applies.NEXT_TURN, minimum=1, maximum=16
     )
+
+    def __post_init__(self) -> None:
+        """Refuse values that contradict each other, each of them allowed though it is."""
+        refuse_contradictions(self)
 
 
 TABLE: dict[str, Setting] = table(Parameters)
@@ -45,7 +50,10 @@ APPLIES: dict[str, Applies] = {item.name: item.metadata["applies"] for item in f
 
 
 def with_changes(parameters: Parameters, changes: Changes) -> Parameters:
-    """Return the parameters with other values; `changes` are such as the table admits."""
+    """Return the parameters with other values; `changes` are such as the table admits.
+
+    Raises SettingsError where values contradict each other.
+    """
     values: dict[str, Any] = dict(changes)
     return replace(parameters, **values)
 

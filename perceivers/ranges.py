@@ -6,6 +6,7 @@ documentation all validate and describe by that table, so that no range is state
 
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ _WORDS = {
     str: "text",
     tuple: "a list",
 }
+_BETWEEN_WORDS = re.compile(r"\s*,\s*|\s+")
 _SHOWN_CHARACTERS = 60  # of a wrong value, in a message
 
 
@@ -100,7 +102,7 @@ class Setting:
     def admit(self, value: Any) -> Value:
         """Return the value as this setting's type; raise RangeError if it does not fit.
 
-        A list may also be one word, or words with commas between them.
+        A list may also be one word, or words with commas or spaces between them.
         """
         if value is None and self.range.optional:
             return None
@@ -115,7 +117,7 @@ class Setting:
     def _admit_list(self, value: Any) -> tuple[str, ...]:
         words = value
         if isinstance(value, str):
-            words = [word.strip() for word in value.split(",")] if value.strip() else []
+            words = _BETWEEN_WORDS.split(value.strip()) if value.strip() else []
         if not isinstance(words, list | tuple) or not all(isinstance(each, str) for each in words):
             raise self._refusal("wrong_type", value)
         if self.range.choices and not set(words) <= set(self.range.choices):

@@ -1,40 +1,45 @@
 """An answer in progress: what it has played, when it is long enough, what it may play next."""
 
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from daemon.brain import limits
 from daemon.parameters import LengthUnit, Parameters
 from perceivers import vocabulary as v
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.grammar import Mask, allowed_tokens, mask_of
-from perceivers.sampling import NOTE_ONS, SamplingSettings
+from perceivers.sampling import NOTE_ONS, TIME_SHIFTS, SamplingSettings
 from perceivers.score import ScoreState
 
 LONGEST_REST_S = 3.0
-LONGEST_NOTE_S = 6.0  # a key that a model forgets is let go
 CLOSING_S = 2.0  # after its length, keys still down have this long to come up by themselves
 PEDAL_LINGERS_S = 0.4  # the last chord rings this long before the pedal comes up
 
 _OPENING = mask_of(v.Kind.NOTE_ON, v.Kind.VELOCITY)
+_VELOCITIES = slice(v.VELOCITY, v.VELOCITY + v.VELOCITY_BINS)
 _CLOSING = ~mask_of(v.Kind.NOTE_ON, v.Kind.VELOCITY, v.Kind.PEDAL_DOWN)
 
 
 @dataclass(slots=True)
 class Answer:
-    """What the Performer has played in its turn, in session time."""
+    """What the Performer has played in its turn: pitches as written, times as they sound."""
 
     start_s: float
     parameters: Parameters
-    held: set[int]  # keys that the player holds: neither struck nor released
+    held: set[int]  # keys that the player holds: no sounding key is struck or released here
     rng: np.random.Generator
     own: dict[int, float] = field(default_factory=dict)  # pitches that sound, and since when
     own_pedal: bool = False
+    struck_s: deque[float] = field(default_factory=lambda: deque(maxlen=limits.MOST_IN_WINDOW))
     notes: int = 0
     last_event_s: float = 0.0
     closing_from_s: float | None = None
     complete: bool = False
     sampling: SamplingSettings = field(init=False)
+    _keys: limits.Keys = field(init=False)
 
     def __post_init__(self) -> None:
         self.steer(self.parameters)
@@ -49,6 +54,7 @@ class Answer:
             time_temperature=parameters.time_temperature,
             pitch_temperature=parameters.pitch_temperature,
         )
+        self._keys = limits.keys_within(parameters)
 
     def note(self, event: TimedEvent) -> None:
         """Keep account of an event of its own."""
@@ -56,6 +62,7 @@ class Answer:
         match event.event:
             case NoteOn(pitch=pitch):
                 self.own[pitch] = event.time_s
+                self.struck_s.append(event.time_s)
                 self.notes += 1
             case NoteOff(pitch=pitch):
                 self.own.pop(pitch, None)
@@ -82,31 +89,70 @@ class Answer:
             events.append(TimedEvent(now_s + PEDAL_LINGERS_S, Pedal(False)))
         return events
 
-    def allowed(self, state: ScoreState, now_s: float) -> Mask:
+    def allowed(self, state: ScoreState, now_s: float, sounding: Collection[int] = ()) -> Mask:
         """Return which tokens may follow: the grammar's mask, narrowed to what an answer may do.
 
-        It begins with a note; when it closes, nothing new begins. Keys that were down for too
-        long come up, and no rest is too long.
+        It begins with a note; when it closes, nothing new begins. What limits forbid is not struck,
+        keys that were down for too long come up, and no rest is too long while a note is possible.
+        `sounding` are the keys that sound for its own pitches.
         """
-        mask = allowed_tokens(state, untouchable=self.held)
+        mask = allowed_tokens(state, untouchable=self._untouchable())
+        can_strike = self._limit(mask, state, now_s, sounding)
+        if state.last_kind is v.Kind.VELOCITY:
+            return mask
         if self.closing_from_s is not None:
             mask = _narrowed(mask, _CLOSING)
-        elif not self.notes and _can_strike(mask, state):
+        elif not self.notes and can_strike:
             return _narrowed(mask, _OPENING)
-        if self.own and now_s - min(self.own.values()) >= LONGEST_NOTE_S:
-            forgotten = mask & self._forgotten(now_s)
+        pace = v.STEPS_PER_SECOND * self.parameters.tempo_scale  # written steps in a second
+        steps_down = v.MAX_SHIFT_STEPS
+        if self.own:
+            longest_s = self.parameters.longest_note_s
+            steps_down = limits.steps_left(longest_s, now_s - min(self.own.values()), pace)
+        if steps_down < 1:
+            forgotten = mask & self._forgotten(now_s, pace)
             if forgotten.any():
                 return forgotten
-        most_steps = int((LONGEST_REST_S - (now_s - self.last_event_s)) * v.STEPS_PER_SECOND)
+            steps_down = v.MAX_SHIFT_STEPS
+        steps_rest = v.MAX_SHIFT_STEPS
+        if can_strike or self.closing_from_s is not None:
+            steps_rest = int((LONGEST_REST_S - (now_s - self.last_event_s)) * pace)
+        most_steps = min(steps_down, steps_rest)
         if most_steps >= v.MAX_SHIFT_STEPS:
             return mask
         return _narrowed(mask, _shifts_up_to(max(0, most_steps)))
 
-    def _forgotten(self, now_s: float) -> Mask:
+    def _untouchable(self) -> set[int]:
+        """Return the pitches that are the player's keys, or that would sound there."""
+        as_written = {key - self.parameters.transpose for key in self.held}
+        return self.held | {pitch for pitch in as_written if 0 <= pitch < v.PITCHES}
+
+    def _limit(
+        self, mask: Mask, state: ScoreState, now_s: float, sounding: Collection[int]
+    ) -> bool:
+        """Take from a mask what limits forbid to strike; return whether anything can be struck."""
+        keys = self._keys
+        if not limits.may_strike(self.parameters, len(self.own), self.struck_s, now_s):
+            keys = limits.NO_KEYS
+        mask[NOTE_ONS] &= keys
+        for key in sounding if self.parameters.transpose else ():
+            if 0 <= key - self.parameters.transpose < v.PITCHES:
+                mask[v.NOTE_ON + key - self.parameters.transpose] = False
+        can_strike = bool(mask[NOTE_ONS].any())
+        if state.last_kind is v.Kind.VELOCITY:
+            mask[TIME_SHIFTS] = not can_strike  # what was announced has become forbidden: wait
+        elif state.velocity_bin is None:
+            can_strike = bool(mask[_VELOCITIES].any() and keys.any())
+        if not can_strike:
+            mask[_VELOCITIES] = False
+        return can_strike
+
+    def _forgotten(self, now_s: float, pace: float) -> Mask:
         """Return the note-offs of keys that have been down for too long."""
         mask = mask_of()
         for pitch, struck_s in self.own.items():
-            mask[v.NOTE_OFF + pitch] = now_s - struck_s >= LONGEST_NOTE_S
+            left = limits.steps_left(self.parameters.longest_note_s, now_s - struck_s, pace)
+            mask[v.NOTE_OFF + pitch] = left < 1
         return mask
 
 
@@ -114,11 +160,6 @@ def _narrowed(mask: Mask, to: Mask) -> Mask:
     """Allow only what both allow, unless nothing would be left."""
     narrowed = mask & to
     return narrowed if narrowed.any() else mask
-
-
-def _can_strike(mask: Mask, state: ScoreState) -> bool:
-    """Tell whether a note-on is possible now, or after a velocity."""
-    return state.velocity_bin is None or bool(mask[NOTE_ONS].any())
 
 
 def _shifts_up_to(most_steps: int) -> Mask:

@@ -118,6 +118,10 @@ class Memory:
             self._offset_s = time_s
         self._offset_s += max(0.0, time_s - self.now_s - MAX_SILENCE_S)
 
+    def shift_clock(self, by_s: float) -> None:
+        """Let the last token lie so much later (earlier) in the session than it was written."""
+        self._offset_s += by_s
+
     def digest(self, most_tokens: int) -> int:
         """Feed up to so many waiting tokens; return how many were fed."""
         start = self._fed - self._dropped

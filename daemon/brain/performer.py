@@ -11,6 +11,7 @@ import numpy as np
 
 from daemon.brain.answer import Answer
 from daemon.brain.memory import Bookmark, Memory, TokenEngine
+from daemon.brain.rendering import Rendering
 from daemon.parameters import Parameters
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.repetition_penalty import StruckChords, discouraged
@@ -19,9 +20,13 @@ from perceivers.sampling import sample
 
 @dataclass(slots=True)
 class Turn:
-    """What the memory goes by in a turn: the answer, and the way back to before it."""
+    """What the memory goes by in a turn: the answer, and the way back to before it.
+
+    What was heard is here as the memory has it, in the time of what is written.
+    """
 
     answer: Answer
+    rendering: Rendering
     bookmark: Bookmark
     struck_before: StruckChords
     heard: list[TimedEvent] = field(default_factory=list)  # from the player, in this turn
@@ -35,6 +40,7 @@ class Performer:
         self._memory = Memory(engine, context)
         self._struck = StruckChords()
         self._turn: Turn | None = None
+        self._left_down: dict[int, int] = {}  # keys of earlier turns still down: as written
 
     @property
     def lag_tokens(self) -> int:
@@ -50,25 +56,40 @@ class Performer:
     def planned_until_s(self) -> float | None:
         """Session time up to which the turn is planned; None outside a turn or when complete."""
         turn = self._turn
-        return None if turn is None or turn.answer.complete else self._memory.now_s
+        return None if turn is None or turn.answer.complete else self._now_s(turn)
 
     def forget(self) -> None:
         """Forget everything heard, and the turn."""
         self._turn = None
         self._memory.forget()
         self._struck = StruckChords()
+        self._left_down.clear()
 
     def hear(self, events: Sequence[TimedEvent]) -> None:
         """Remember what the player did; in a turn, respect it from the next token on."""
         for event in events:
-            self._memory.hear(event)
-            self._compare(event)
+            written = self._as_written(event)
+            self._memory.hear(written)
+            self._compare(written)
             if self._turn is not None:
-                self._turn.heard.append(event)
+                self._turn.heard.append(written)
                 if isinstance(event.event, NoteOff):
                     self._turn.answer.held.discard(event.event.pitch)
         if self._turn is not None:
             self._follow_pedal(self._turn)
+
+    def _as_written(self, event: TimedEvent) -> TimedEvent:
+        """Return what was heard as the memory has it: in its time, its own keys as written."""
+        time_s, heard = event
+        if self._turn is not None:
+            time_s = self._turn.rendering.written_s(time_s)
+        if isinstance(heard, NoteOff):
+            heard = NoteOff(self._left_down.pop(heard.pitch, heard.pitch))
+        return TimedEvent(time_s, heard)
+
+    def _now_s(self, turn: Turn) -> float:
+        """Return when what is written now will sound."""
+        return turn.rendering.sounding_s(self._memory.now_s)
 
     def _compare(self, event: TimedEvent) -> None:
         """Compare a note with what was struck before it."""
@@ -84,7 +105,7 @@ class Performer:
         down = self._memory.state.pedal_down
         if down != turn.answer.own_pedal:
             turn.answer.own_pedal = down
-            turn.adopted.append(TimedEvent(self._memory.now_s, Pedal(down)))
+            turn.adopted.append(TimedEvent(self._now_s(turn), Pedal(down)))
 
     def digest(self, most_tokens: int) -> int:
         """Feed some of what waits to the engine, ahead of need; return how many tokens."""
@@ -101,13 +122,14 @@ class Performer:
         bookmark = self._memory.bookmark()
         self._memory.wait_until(start_s)
         answer = Answer(start_s, parameters, set(held), rng, last_event_s=start_s)
-        self._turn = Turn(answer, bookmark, self._struck)
+        self._turn = Turn(answer, Rendering(start_s, parameters), bookmark, self._struck)
         self._follow_pedal(self._turn)
 
     def steer(self, parameters: Parameters) -> None:
         """Use these parameters from the next token on."""
         if self._turn is not None:
             self._turn.answer.steer(parameters)
+            self._turn.rendering.steer(parameters, self._memory.now_s)
 
     def plan(self, until_s: float, most_tokens: int) -> list[TimedEvent]:
         """Plan on, until the plan reaches `until_s`, so many tokens are taken, or the turn ends.
@@ -118,11 +140,11 @@ class Performer:
         planned: list[TimedEvent] = []
         for _ in range(most_tokens):
             turn = self._turn
-            if turn is None or turn.answer.complete or self._memory.now_s >= until_s:
+            if turn is None or turn.answer.complete or self._now_s(turn) >= until_s:
                 break
-            planned += turn.adopted
+            written = [*turn.adopted, *self._plan_token(turn)]
             turn.adopted.clear()
-            planned += self._plan_token(turn.answer)
+            planned += [turn.rendering.sounding(event) for event in written]
         return planned
 
     def end_turn(self, performed: Sequence[TimedEvent]) -> None:
@@ -131,33 +153,37 @@ class Performer:
         if turn is None:
             return
         self._turn = None
-        truth = sorted([*turn.heard, *performed], key=lambda event: event.time_s)
+        truth = [*turn.heard, *turn.rendering.written(performed)]
+        truth.sort(key=lambda event: event.time_s)
         self._memory.agree(turn.bookmark, truth)
+        self._memory.shift_clock(self._now_s(turn) - self._memory.now_s)
+        self._left_down |= turn.rendering.left
         self._struck = turn.struck_before
         for event in truth:
             self._compare(event)
 
-    def _plan_token(self, answer: Answer) -> list[TimedEvent]:
-        now_s = self._memory.now_s
+    def _plan_token(self, turn: Turn) -> list[TimedEvent]:
+        """Take one token; return what it plans, pitches as written, times as they sound."""
+        answer, now_s = turn.answer, self._now_s(turn)
         if answer.is_over(now_s):
             answer.complete = True
             return answer.release(now_s)
-        token = self._choose(answer)
+        token = self._choose(turn, now_s)
         event = self._memory.take(token)
         if event is None:
             return []
         self._compare(event)
-        answer.note(event)
-        return [event]
+        planned = TimedEvent(now_s, event.event)
+        answer.note(planned)
+        return [planned]
 
-    def _choose(self, answer: Answer) -> int:
+    def _choose(self, turn: Turn, now_s: float) -> int:
         """Choose the next token: the model's prediction, turned by the parameters and the rules."""
-        parameters = answer.parameters
-        logits, now_s = self._memory.logits(), self._memory.now_s
+        answer, parameters, logits = turn.answer, turn.answer.parameters, self._memory.logits()
         if parameters.repetition_penalty:
-            self._struck = self._struck.at(now_s)
+            self._struck = self._struck.at(self._memory.now_s)
             logits = discouraged(
                 logits, self._struck, parameters.repetition_penalty, parameters.repetition_notes
             )
-        allowed = answer.allowed(self._memory.state, now_s)
+        allowed = answer.allowed(self._memory.state, now_s, turn.rendering.keys)
         return sample(logits, allowed, answer.sampling, answer.rng)

@@ -14,6 +14,7 @@ from daemon.messages.brain import BeginTurn, EndTurn, Hear, PlanComplete, Planne
 from daemon.messages.turns import Action, Occurrence, Part, State
 from daemon.parameters import APPLIES, Applies, Entry, Parameters, Trigger, as_json, with_changes
 from daemon.stage.phrase import Phrase
+from perceivers.errors import SettingsError
 from perceivers.events import Event, NoteOn, TimedEvent
 
 HISTORY_EVENTS = 20_000  # more than any model remembers
@@ -82,7 +83,10 @@ class Turns:
         if self.state is State.STOPPING:
             return [t.Refuse("the daemon is ending")] if isinstance(happened, t.Perform) else []
         self._now_s = now_s
-        return self._on(happened)
+        try:
+            return self._on(happened)
+        except SettingsError as error:  # parameters that contradict each other: nothing was changed
+            return [t.Refuse(str(error))]
 
     @singledispatchmethod
     def _on(self, happened: Occurrence) -> list[Action]:
@@ -193,18 +197,19 @@ class Turns:
     @_on.register
     def _adjust(self, adjust: t.Adjust) -> list[Action]:
         before = as_json(self.parameters)
+        adjusted = with_changes(self.parameters, adjust.changes)
         changes = {
             name: value
             for name, value in adjust.changes.items()
             if value != before[name] and APPLIES[name] is not Applies.NEXT_TURN
         }
-        self.parameters = with_changes(self.parameters, adjust.changes)
-        actions: list[Action] = [t.Changed(tuple(adjust.changes)), *self._settle("parameters")]
         turn = self._turn
-        if turn is not None and changes:
+        if turn is not None:  # before anything is changed: it may not go with those of the turn
             turn.parameters = with_changes(turn.parameters, changes)
-            if self.state is State.PERFORMING:
-                actions.append(Steer(turn.parameters))
+        self.parameters = adjusted
+        actions: list[Action] = [t.Changed(tuple(adjust.changes)), *self._settle("parameters")]
+        if turn is not None and changes and self.state is State.PERFORMING:
+            actions.append(Steer(turn.parameters))
         return actions
 
     @_on.register

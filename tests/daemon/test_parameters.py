@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from daemon.parameters import APPLIES, RANGES, TABLE, Applies, Parameters, as_json
+from daemon.parameter_groups.scales import pitch_classes
+from daemon.parameters import (
+    APPLIES,
+    RANGES,
+    TABLE,
+    Applies,
+    Parameters,
+    as_json,
+    with_changes,
+)
+from perceivers.errors import SettingsError
 from perceivers.ranges import RangeError, suggestion
 
 
@@ -90,6 +100,44 @@ def test_a_whole_number_serves_where_a_number_is_wanted() -> None:
 @pytest.mark.parametrize("value", ["silence", " silence ", ["silence"], "silence, silence"])
 def test_a_list_may_be_one_word_or_words_with_commas(value: object) -> None:
     assert TABLE["trigger"].admit(value) == ("silence",)
+
+
+@pytest.mark.parametrize("value", ["c major", "c, major", " c  major", ["c", "major"]])
+def test_words_of_a_list_may_have_spaces_between_them(value: object) -> None:
+    assert TABLE["scale"].admit(value) == ("c", "major")
+    assert pitch_classes(("c", "major")) == {0, 2, 4, 5, 7, 9, 11}
+
+
+@pytest.mark.parametrize(
+    ("words", "classes"),
+    [
+        ((), None),
+        (("a", "minor"), {9, 11, 0, 2, 4, 5, 7}),
+        (("bb", "blues"), {10, 1, 3, 4, 5, 8}),
+        (("c", "e", "g"), {0, 4, 7}),
+        (("db", "c#"), {1}),
+    ],
+)
+def test_a_scale_is_notes_or_a_note_and_a_mode(words: tuple[str, ...], classes: object) -> None:
+    assert pitch_classes(words) == classes
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"lowest_key": 60, "highest_key": 59}, "lowest_key = 60 lies above highest_key = 59"),
+        ({"lowest_velocity": 90, "highest_velocity": 80}, "lowest_velocity = 90 lies above"),
+        ({"scale": ("major",)}, "one note and one mode"),
+        ({"scale": ("c", "d", "minor")}, "one note and one mode"),
+        ({"scale": ("c", "minor", "major")}, "one note and one mode"),
+        ({"scale": ("c",), "lowest_key": 61, "highest_key": 71}, "no key from 61 to 71"),
+    ],
+)
+def test_limits_that_leave_nothing_between_them_are_refused(
+    changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SettingsError, match=told):
+        with_changes(Parameters(), changes)
 
 
 @pytest.mark.parametrize("value", ["quiet", "silence,", ["silence", "quiet"]])

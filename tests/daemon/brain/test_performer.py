@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.brain.answer import LONGEST_NOTE_S
 from daemon.brain.performer import Performer
 from daemon.engine import Engine
 from daemon.offline.continuing import closed
@@ -114,7 +113,7 @@ def test_no_key_is_forgotten(engine: Engine, phrase: list[TimedEvent]) -> None:
             struck_s[event.pitch] = time_s
         elif isinstance(event, NoteOff):
             longest_s = max(longest_s, time_s - struck_s.pop(event.pitch))
-    assert 0.0 < longest_s <= LONGEST_NOTE_S + 1.1  # a time-shift is at most a second
+    assert 0.0 < longest_s <= parameters.longest_note_s + 0.001
 
 
 def test_same_seed_gives_the_same_turn(engine: Engine, phrase: list[TimedEvent]) -> None:

@@ -500,3 +500,28 @@ def test_whatever_happens_the_brain_hears_all_and_nothing_is_played_outside_a_tu
 
     by_player = [timed for timed in brain.memory if timed in heard]
     assert by_player == heard
+
+
+def test_limits_that_contradict_each_other_are_refused_and_nothing_is_changed() -> None:
+    turns = listening()
+    before = turns.parameters
+
+    (refused,) = turns.handle(t.Adjust({"lowest_key": 80, "highest_key": 40, "seed": 3}), 1.0)
+    (refused_too,) = turns.handle(t.Perform({"lowest_key": 100, "highest_key": 40}), 1.1)
+
+    assert isinstance(refused, t.Refuse)
+    assert "lowest_key = 80 lies above highest_key = 40" in refused.reason
+    assert isinstance(refused_too, t.Refuse)
+    assert turns.parameters == before
+    assert turns.state is State.LISTENING
+
+
+def test_limits_that_contradict_those_of_the_turn_are_refused_while_it_lasts() -> None:
+    turns = listening()
+    turns.handle(t.Perform({"highest_key": 50}), 1.0)
+
+    (refused,) = turns.handle(t.Adjust({"lowest_key": 60}), 1.5)
+
+    assert isinstance(refused, t.Refuse)
+    assert turns.parameters.lowest_key == 0
+    assert turns.state is State.PERFORMING

@@ -1,0 +1,116 @@
+"""How what the model writes is made to sound, and how what sounded is read back as written.
+
+Transposition, loudness and tempo change what leaves, not what is remembered: if the memory heard
+an answer an octave higher, the model would go on from there, and be transposed once more.
+"""
+
+from collections import deque
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from daemon.parameters import Parameters
+from perceivers.events import NoteOff, NoteOn, TimedEvent
+
+
+class Pace(NamedTuple):
+    """From a moment on: how many written seconds pass in one that sounds."""
+
+    written_s: float
+    sounding_s: float
+    tempo_scale: float
+
+
+_BEFORE = Pace(0.0, 0.0, 1.0)  # the turn
+
+
+class Stroke(NamedTuple):
+    """A planned note-on: when it is to sound, and what was written."""
+
+    sounding_s: float
+    written: NoteOn
+
+
+class Rendering:
+    """The way from what is written in one turn to what sounds, and back."""
+
+    def __init__(self, start_s: float, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._paces = [Pace(start_s, start_s, parameters.tempo_scale)]
+        self._keys: dict[int, int] = {}  # written pitches that are down, and the keys they sound on
+        self._strokes: dict[int, deque[Stroke]] = {}  # by key, those not yet known to have left
+        self._left: dict[int, int] = {}  # keys that are down in what has left, and their pitches
+
+    @property
+    def keys(self) -> Collection[int]:
+        """The keys that sound in what is planned."""
+        return self._keys.values()
+
+    @property
+    def left(self) -> dict[int, int]:
+        """The keys that were still down when `written` had read all, and their written pitches."""
+        return {key: pitch for key, pitch in self._left.items() if key != pitch}
+
+    def steer(self, parameters: Parameters, written_s: float) -> None:
+        """Use these parameters for what is written from here on."""
+        if parameters.tempo_scale != self._parameters.tempo_scale:
+            here = Pace(written_s, self.sounding_s(written_s), parameters.tempo_scale)
+            self._paces.append(here)
+        self._parameters = parameters
+
+    def sounding_s(self, written_s: float) -> float:
+        """Return when something sounds."""
+        pace = next((p for p in reversed(self._paces) if p.written_s <= written_s), _BEFORE)
+        if pace.tempo_scale == 1.0:  # exact, where nothing was changed
+            return written_s + (pace.sounding_s - pace.written_s)
+        return pace.sounding_s + (written_s - pace.written_s) / pace.tempo_scale
+
+    def written_s(self, sounding_s: float) -> float:
+        """Return when something that sounded would have been written."""
+        pace = next((p for p in reversed(self._paces) if p.sounding_s <= sounding_s), _BEFORE)
+        if pace.tempo_scale == 1.0:
+            return sounding_s + (pace.written_s - pace.sounding_s)
+        return pace.written_s + (sounding_s - pace.sounding_s) * pace.tempo_scale
+
+    def sounding(self, planned: TimedEvent) -> TimedEvent:
+        """Return an event of the plan, at the time when it sounds, as it sounds."""
+        time_s, event = planned
+        if isinstance(event, NoteOn):
+            key = event.pitch + self._parameters.transpose
+            self._keys[event.pitch] = key
+            self._strokes.setdefault(key, deque()).append(Stroke(time_s, event))
+            return TimedEvent(time_s, NoteOn(key, self._velocity(event.velocity)))
+        if isinstance(event, NoteOff):
+            return TimedEvent(time_s, NoteOff(self._keys.pop(event.pitch, event.pitch)))
+        return planned
+
+    def _velocity(self, written: int) -> int:
+        scaled = round(written * self._parameters.velocity_scale)
+        return min(max(scaled, self._parameters.lowest_velocity), self._parameters.highest_velocity)
+
+    def written(self, performed: Sequence[TimedEvent]) -> list[TimedEvent]:
+        """Return what really left, in order of time, as it was written."""
+        return [self._read_back(sent) for sent in performed]
+
+    def _read_back(self, sent: TimedEvent) -> TimedEvent:
+        event = sent.event
+        written_s = self.written_s(sent.time_s)
+        if isinstance(event, NoteOn):
+            stroke = self._stroke(event.pitch, sent.time_s)
+            written = event if stroke is None else stroke.written
+            self._left[event.pitch] = written.pitch
+            return TimedEvent(written_s, written)
+        if isinstance(event, NoteOff):
+            pitch = self._left.pop(event.pitch, event.pitch)
+            return TimedEvent(written_s, NoteOff(pitch))
+        return TimedEvent(written_s, event)
+
+    def _stroke(self, key: int, sent_s: float) -> Stroke | None:
+        """Return the planned stroke of a key that was sent then: of the next ones, the nearest."""
+        strokes = self._strokes.get(key)
+        if not strokes:
+            return None
+        while len(strokes) > 1 and (
+            abs(strokes[1].sounding_s - sent_s) <= abs(strokes[0].sounding_s - sent_s)
+        ):
+            strokes.popleft()  # it was too late to be sent
+        return strokes.popleft()
