@@ -10,7 +10,6 @@ ARGS ?=
 VENV := .venv
 DEV := .venv-dev
 ALSA_VM := build/alsa-vm
-CONTEST_MODEL := build/contest/$(notdir $(MODEL))
 FIGURES := docs/figures
 HAS_NVIDIA := $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi))
 DEV_EXTRAS := [train,dev]
@@ -70,23 +69,19 @@ soak: $(VENV)/.installed ## the engine for an hour at full rate: does anything g
 		--picture $(FIGURES)/soak.png $(ARGS)
 
 .PHONY: bench-contest
-bench-contest: $(DEV)/.installed $(CONTEST_MODEL)/manifest.json ## engine beside torch, and beside peers (ARGS=...)
-	$(DEV)/bin/python daemon/bench/contest.py $(CONTEST_MODEL) --checkpoint $(MODEL)/checkpoint.pt \
+bench-contest: $(DEV)/.installed ## engine beside torch, and beside peers (ARGS=...)
+	$(DEV)/bin/python daemon/bench/contest.py $(MODEL) \
 		--torch-python $(DEV)/bin/python --json $(FIGURES)/contest.json \
 		--picture $(FIGURES)/contest.png $(ARGS)
 
 .PHONY: bench-check
-bench-check: $(VENV)/.installed $(DEV)/.installed $(CONTEST_MODEL)/manifest.json ## measure briefly; fail where a ratio does not hold
+bench-check: $(VENV)/.installed $(DEV)/.installed ## measure briefly; fail where a ratio does not hold
 	$(VENV)/bin/python daemon/bench/engine.py $(MODEL) --rounds 3 --json build/check/engine.json
-	$(DEV)/bin/python daemon/bench/contest.py $(CONTEST_MODEL) --checkpoint $(MODEL)/checkpoint.pt \
+	$(DEV)/bin/python daemon/bench/contest.py $(MODEL) \
 		--torch-python $(DEV)/bin/python --torch-forms torch-eager torch-compiled --rounds 3 \
 		--json build/check/contest.json
 	$(VENV)/bin/python daemon/bench/check.py --engine build/check/engine.json \
 		--contest build/check/contest.json
-
-# A model folder keeps its weights in half precision for torch: the engine gets these very weights.
-$(CONTEST_MODEL)/manifest.json: $(MODEL)/checkpoint.pt $(wildcard export/*.py) | $(DEV)/.installed
-	$(DEV)/bin/python export/export_onnx.py $< $(@D)
 
 .PHONY: train
 train: $(DEV)/.installed ## train on the starter set, or on ARGS="--midi FOLDER"

@@ -9,7 +9,6 @@ vocabulary, B blocks of R tokens.
 
 from collections.abc import Sequence
 
-import numpy as np
 from onnx import TensorProto, ValueInfoProto, helper
 
 from export.folding import Tables
@@ -48,18 +47,28 @@ class BlockAttentions:
 
     def look_up(self, tables: Tables) -> tuple[str | None, str]:
         """Add what the tokens alone decide; return the first query and the embedding."""
-        dim, heads = self._architecture.dim, self._architecture.heads
-        by_head = tables.keys_values[:, 1].reshape(len(self._blocks), -1, heads, dim // heads)
-        for index, values in enumerate(by_head):
-            self._nodes.weight(f"cross_{index}_values", values.swapaxes(0, 1))
-        if tables.query is None:
-            rows = self._nodes.weight("token_rows", tables.embedding)
-            return None, self._nodes.add("Gather", [rows, "tokens"], "embedded")
-        both = np.concatenate((self.query_scale * tables.query, tables.embedding), axis=1)
-        rows = self._nodes.weight("token_rows", both)
-        looked_up = self._nodes.add("Gather", [rows, "tokens"], "looked_up")
-        plain, embedded = self._nodes.split(looked_up, ["plain_query", "embedded"], [dim, dim])
-        return self._nodes.rotate(plain, "cross_0_query", heads), embedded
+        nodes, dim, heads = self._nodes, self._architecture.dim, self._architecture.heads
+        for index in range(len(self._blocks)):
+            self._add_values(index, tables.values(index))
+        if not tables.has_query:
+            rows = nodes.as_activations(tables.embedding(), "token_rows")
+            return None, nodes.add("Gather", [rows, "tokens"], "embedded")
+        parts = [tables.query(self.query_scale), tables.embedding()]
+        both = nodes.add("Concat", parts, "token_rows_double", axis=1)
+        rows = nodes.as_activations(both, "token_rows")
+        looked_up = nodes.add("Gather", [rows, "tokens"], "looked_up")
+        plain, embedded = nodes.split(looked_up, ["plain_query", "embedded"], [dim, dim])
+        return nodes.rotate(plain, "cross_0_query", heads), embedded
+
+    def _add_values(self, index: int, values: str) -> None:
+        """Add the table of values (V, E) by heads: (H, V, D)."""
+        nodes, name = self._nodes, f"cross_{index}_values"
+        shape = nodes.integers(
+            "table_by_head", -1, self._architecture.heads, self._architecture.head_dim
+        )
+        by_head = nodes.add("Reshape", [values, shape], f"{name}_by_head")
+        turned = nodes.add("Transpose", [by_head], f"{name}_turned", perm=[1, 0, 2])
+        nodes.as_activations(turned, name)
 
     def cross(self, index: int, q: str) -> str:
         """Add the cross-attention of a query (1, T, E), already rotated and scaled."""

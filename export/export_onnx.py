@@ -2,13 +2,15 @@
 
     python export/export_onnx.py CHECKPOINT MODEL_FOLDER
 
-The folder holds the graph in float32 and with eight-bit weights, the weights in half precision to
-train on from, and a manifest. It appears only when it is complete and the float32 graph gives the
-checkpoint's logits; an older folder of the same name stays until then.
+The folder holds the weights in half precision, which is what the graphs read and what training goes
+on from, the graphs in float32, in half precision and with eight-bit weights, and a manifest. It
+appears only when it is complete and the float32 graph gives the logits of these weights; an older
+folder of the same name stays until then.
 """
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from dataclasses import replace
@@ -18,30 +20,30 @@ from typing import Any
 if __package__ in (None, ""):  # run as a script: import from this checkout, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np
 import onnx
+import torch
 
-from export.folding import fold_tables, to_array
 from export.graph import build_graph
 from export.verify import (
     Tokens,
     cases,
     engine_logits,
     read_music,
+    rounding,
     told,
     worst_of,
 )
+from export.weights_file import locate
 from perceivers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import (
     GRAPH_FILES,
-    KEYS_FILE,
     MANIFEST_FILE,
-    TABLES_FILE,
     WEIGHTS_FILE,
     Manifest,
     ModelFile,
     Parity,
+    StoredTensor,
     cache_tensors,
     describe_file,
     write_manifest,
@@ -72,7 +74,8 @@ def export(
     checkpoint's logits.
     """
     checkpoint = load_checkpoint(checkpoint_path)
-    model = checkpoint.build_model().eval()
+    stored = replace(checkpoint.in_half_precision(), resume={})
+    model = stored.build_model().eval()
     _refuse_other_folders(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
@@ -80,7 +83,7 @@ def export(
         made.mkdir()
         made.chmod(0o755)
         _tell(quiet, f"{_size(model):,} parameters; writing graphs")
-        files = _write_files(made, model)
+        weights, tensors = _write_weights(made, checkpoint_path, checkpoint, stored)
         manifest = Manifest(
             architecture=checkpoint.architecture,
             vocabulary=fingerprint(),
@@ -90,16 +93,18 @@ def export(
                 precision: cache_tensors(checkpoint.architecture, precision)
                 for precision in GRAPH_FILES
             },
-            graphs={precision: files[name] for precision, name in GRAPH_FILES.items()},
-            tables=files[TABLES_FILE],
-            keys=files.get(KEYS_FILE),
+            graphs=_write_graphs(made, model, tensors),
+            weights=weights,
+            tensors=tensors,
             parity={},
             progress=_plain(checkpoint.progress),
             data=data or checkpoint.progress.get("data") or UNKNOWN,
             licence=licence or checkpoint.progress.get("licence") or UNKNOWN,
-            weights=_write_weights(made, checkpoint),
+            rounding=rounding(checkpoint, music),
         )
         write_manifest(made, manifest)
+        if manifest.rounding is not None:
+            _tell(quiet, f"weights in half precision, not as trained: {told(manifest.rounding)}")
         manifest = replace(manifest, parity=_measure_parity(made, model, music, quiet))
         write_manifest(made, manifest)
         _put_in_place(made, folder, Path(scratch))
@@ -122,22 +127,29 @@ def _refuse_other_folders(folder: Path) -> None:
         )
 
 
-def _write_files(folder: Path, model: PerceiverS) -> dict[str, ModelFile]:
-    """Write graphs and tables; return what they are by name."""
+def _write_weights(
+    folder: Path, source: Path, checkpoint: Checkpoint, stored: Checkpoint
+) -> tuple[ModelFile, dict[str, StoredTensor]]:
+    """Write the weights; return the file, and where it holds each of them.
+
+    A checkpoint that is what is to be stored stays the same file, to the last byte.
+    """
+    path = folder / WEIGHTS_FILE
+    halves = all(weight.dtype == torch.float16 for weight in checkpoint.weights.values())
+    if halves and not checkpoint.resume:
+        shutil.copyfile(source, path)
+    else:
+        save_checkpoint(path, stored)
+    return describe_file(path), locate(path, stored.weights)
+
+
+def _write_graphs(
+    folder: Path, model: PerceiverS, tensors: dict[str, StoredTensor]
+) -> dict[str, ModelFile]:
+    """Write the graphs; return what they are by precision."""
     for precision, name in GRAPH_FILES.items():
-        onnx.save(build_graph(model, precision), folder / name)
-    names = [*GRAPH_FILES.values(), TABLES_FILE]
-    np.save(folder / TABLES_FILE, fold_tables(model).keys_values)
-    if model.architecture.knows_keys:
-        names.append(KEYS_FILE)
-        np.save(folder / KEYS_FILE, to_array(model.key_embedding.weight))
-    return {name: describe_file(folder / name) for name in names}
-
-
-def _write_weights(folder: Path, checkpoint: Checkpoint) -> ModelFile:
-    """Write the weights in half precision; whoever has the model can then tune it."""
-    save_checkpoint(folder / WEIGHTS_FILE, replace(checkpoint.in_half_precision(), resume={}))
-    return describe_file(folder / WEIGHTS_FILE)
+        onnx.save(build_graph(model, precision, tensors), folder / name)
+    return {precision: describe_file(folder / name) for precision, name in GRAPH_FILES.items()}
 
 
 def _plain(progress: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +174,7 @@ def _measure_parity(
             worst[precision] = worst_of(worst.get(precision), figures)
     if not worst["fp32"].max_difference <= TOLERANCE:  # so written, it refuses NaN as well
         raise ModelMismatch(
-            f"the float32 graph differs from the checkpoint by {worst['fp32'].max_difference:.1e} "
+            f"the float32 graph differs from its weights by {worst['fp32'].max_difference:.1e} "
             f"in a logit, allowed is {TOLERANCE:.0e}: nothing was written; "
             "look where with export/verify.py"
         )

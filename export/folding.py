@@ -1,67 +1,56 @@
-"""The weights of a trained model as the exported graph wants them: folded, as plain arrays.
+"""What depends on the token alone, as nodes that the runtime computes once, when it opens a graph.
 
-What depends on the token alone is computed here once for the whole vocabulary, in float64, so
-that the graph looks it up: keys and values of every cross-attention, and the first one's query.
+Keys and values of every cross-attention and the first one's query are functions of the token:
+tables over the vocabulary. They follow from the weights, so the graph says how instead of holding
+them; in float64, as the host computes its own (`perceivers/token_tables.py`). V vocabulary, E
+width.
 """
 
-from dataclasses import dataclass
+from onnx import TensorProto
+from torch import nn
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import layer_norm
-
+from export.nodes import Nodes
 from perceivers.model import CrossAttention, PerceiverS
 
-Array = NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True)
 class Tables:
-    """What each token brings along; V vocabulary, E width, S scales."""
+    """Adds tables in float64; a method returns the name of one, (V, E)."""
 
-    query: Array | None
-    """Of the first cross-attention, before its rotation: (V, E). None where a query depends on
-    more than its token: on what is down."""
-    keys_values: Array
-    """Of every cross-attention, before the rotation: (S, 2, V, E)."""
-    embedding: Array
-    """(V, E)."""
+    def __init__(self, nodes: Nodes, model: PerceiverS) -> None:
+        self._nodes = nodes
+        self._model = model
+        self._crosses = [cross for cross in model.crosses if isinstance(cross, CrossAttention)]
 
-    def token_rows(self) -> Array:
-        """Return all of it side by side, what is to be rotated first: (V, (2 + 2 S) E).
+    @property
+    def has_query(self) -> bool:
+        """Whether the first query depends on its token alone, not on what is down as well."""
+        return not self._model.architecture.knows_keys
 
-        Without the query it is narrower by E.
-        """
-        keys, values = self.keys_values[:, 0], self.keys_values[:, 1]
-        query = () if self.query is None else (self.query,)
-        return np.concatenate((*query, *keys, *values, self.embedding), axis=1)
+    def embedding(self) -> str:
+        """Return the embedding itself."""
+        return self._nodes.double(self._model.embedding.weight)
 
+    def query(self, scale: float) -> str:
+        """Add the first cross-attention's queries times `scale`, before their rotation."""
+        first = self._crosses[0]
+        plain = self._product("plain_queries", first.norm, first.attention.query)
+        factor = self._nodes.scalar("table_query_scale", scale, TensorProto.DOUBLE)
+        return self._nodes.add("Mul", [plain, factor], "queries_by_token")
 
-def fold_tables(model: PerceiverS) -> Tables:
-    """Compute the tables of a model."""
-    with torch.no_grad():
-        embedding = model.embedding.weight.double()
-        normed = _normed(model.context_norm, embedding)
-        crosses = [cross for cross in model.crosses if isinstance(cross, CrossAttention)]
-        first = crosses[0]
-        query = None
-        if not model.architecture.knows_keys:
-            matrix = first.attention.query.weight.double()
-            query = to_array(_normed(first.norm, embedding) @ matrix.T)
-        keys_values = [
-            torch.stack([normed @ matrix.weight.double().T for matrix in (a.key, a.value)])
-            for a in (cross.attention for cross in crosses)
-        ]
-        return Tables(query, to_array(torch.stack(keys_values)), to_array(embedding))
+    def keys(self, index: int) -> str:
+        """Add the keys of a cross-attention, before their rotation."""
+        matrix = self._crosses[index].attention.key
+        return self._product(f"cross_{index}_keys_by_token", self._model.context_norm, matrix)
 
+    def values(self, index: int) -> str:
+        """Add the values of a cross-attention."""
+        matrix = self._crosses[index].attention.value
+        return self._product(f"cross_{index}_values_by_token", self._model.context_norm, matrix)
 
-def _normed(norm: nn.LayerNorm, x: Tensor) -> Tensor:
-    return layer_norm(x, norm.normalized_shape, norm.weight.double(), eps=norm.eps)
-
-
-def to_array(tensor: Tensor) -> Array:
-    """Return a float32 array of a tensor's values."""
-    array: Array = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
-    return array
+    def _product(self, name: str, norm: nn.LayerNorm, linear: nn.Linear) -> str:
+        nodes, normed = self._nodes, f"{self._nodes.parameter(norm.weight)}_normed"
+        if not nodes.has(normed):
+            inputs = [self.embedding(), nodes.double(norm.weight)]
+            nodes.add("LayerNormalization", inputs, normed, axis=-1, epsilon=norm.eps)
+        turned = nodes.add("Transpose", [nodes.double(linear.weight)], f"{name}_matrix")
+        return nodes.add("MatMul", [normed, turned], name)

@@ -6,28 +6,37 @@ written in place and nothing is copied. Cross-attentions are made otherwise for 
 GPU. T tokens, V vocabulary.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 from torch import nn
 
 from export.block_attention import BlockAttentions
-from export.folding import Tables, fold_tables, to_array
+from export.folding import Tables
 from export.nodes import Nodes
 from export.row_attention import RowAttentions
-from perceivers.manifest import CROSS_LAYOUTS, KEYS_INPUT, Precision, cache_tensors
+from perceivers.manifest import (
+    CROSS_LAYOUTS,
+    KEYS_INPUT,
+    Precision,
+    StoredTensor,
+    cache_tensors,
+)
 from perceivers.model import CrossAttention, FeedForward, PerceiverS, SelfAttention
 
 
-def build_graph(model: PerceiverS, precision: Precision) -> onnx.ModelProto:
+def build_graph(
+    model: PerceiverS, precision: Precision, stored: Mapping[str, StoredTensor]
+) -> onnx.ModelProto:
     """Return the graph of a model.
 
     precision: "fp32"; "int8" has matrices in eight bits, all else in float32; "fp16" has all in
     half precision but the head and the logits.
+    stored: where the file of weights beside the graph has each weight of the model.
     """
-    return _GraphBuilder(model, precision).build()
+    return _GraphBuilder(model, precision, stored).build()
 
 
 class Attentions(Protocol):
@@ -52,16 +61,18 @@ class Attentions(Protocol):
 class _GraphBuilder:
     """Walks through the model; a method adds nodes and returns the name of their output."""
 
-    def __init__(self, model: PerceiverS, precision: Precision) -> None:
+    def __init__(
+        self, model: PerceiverS, precision: Precision, stored: Mapping[str, StoredTensor]
+    ) -> None:
         self.model = model
         self.architecture = model.architecture
-        self.nodes = Nodes(precision)
+        self.nodes = Nodes(model, precision, stored)
         self.caches = cache_tensors(self.architecture, precision)
         form = BlockAttentions if CROSS_LAYOUTS[precision] == "blocks" else RowAttentions
         self.attentions: Attentions = form(self.nodes, self.architecture, self.caches)
 
     def build(self) -> onnx.ModelProto:
-        q, x = self.attentions.look_up(fold_tables(self.model))
+        q, x = self.attentions.look_up(Tables(self.nodes, self.model))
         inputs = self.attentions.inputs()
         if self.architecture.knows_keys:
             inputs.append(self.nodes.floats(KEYS_INPUT, 1, "T", self.architecture.dim))
@@ -72,10 +83,11 @@ class _GraphBuilder:
             x = self._self_attention(f"self_{index}", layer, x)
         normed = self.nodes.norm("final_norm", self.model.final_norm, x)
         # The head stays float32: it is small, and its error would be the logits' own.
-        table = self.nodes.constant("head", to_array(self.model.head.weight).T)
+        head = self.nodes.single(self.model.head.weight)
         if self.nodes.precision == "fp16":
             normed = self.nodes.add("Cast", [normed], "final_float32", to=TensorProto.FLOAT)
-        self.nodes.add("MatMul", [normed, table], "logits")
+        turned = self.nodes.add("Transpose", [head], "head")
+        self.nodes.add("MatMul", [normed, turned], "logits")
         tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, [1, "T"])
         return self.nodes.model([tokens, *inputs], self._outputs())
 
@@ -90,8 +102,10 @@ class _GraphBuilder:
         name = f"cross_{index}"
         if q is None:
             normed = self.nodes.norm(f"{name}_norm", cross.norm, x)
-            weight = self.attentions.query_scale * to_array(cross.attention.query.weight)
-            plain = self.nodes.matmul(f"{name}_plain_query", normed, weight)
+            scale = self.attentions.query_scale
+            plain = self.nodes.matmul(
+                f"{name}_plain_query", normed, cross.attention.query, scale=scale
+            )
             q = self.nodes.rotate(plain, f"{name}_query", self.architecture.heads)
         attended = self.attentions.cross(index, q)
         x = self.nodes.residual(f"{name}_output", x, attended, cross.attention.output)
@@ -100,15 +114,16 @@ class _GraphBuilder:
     def _self_attention(self, name: str, layer: nn.Module, x: str) -> str:
         assert isinstance(layer, SelfAttention)
         parts = layer.attention
-        matrices = [to_array(part.weight) for part in (parts.query, parts.key, parts.value)]
         normed = self.nodes.norm(f"{name}_norm", layer.norm, x)
-        together = self.nodes.matmul(f"{name}_projected", normed, np.concatenate(matrices))
+        together = self.nodes.matmul(
+            f"{name}_projected", normed, parts.query, parts.key, parts.value
+        )
         attended = self.attentions.own(name, together)
         x = self.nodes.residual(f"{name}_output", x, attended, parts.output)
         return self._feedforward(name, layer.feedforward, x)
 
     def _feedforward(self, name: str, feedforward: FeedForward, x: str) -> str:
         normed = self.nodes.norm(f"{name}_feedforward_norm", feedforward.norm, x)
-        up = self.nodes.matmul(f"{name}_up", normed, to_array(feedforward.up.weight))
+        up = self.nodes.matmul(f"{name}_up", normed, feedforward.up)
         hidden = self.nodes.add("Gelu", [up], f"{name}_hidden")
         return self.nodes.residual(f"{name}_down", x, hidden, feedforward.down)

@@ -43,9 +43,13 @@ class RowAttentions:
     def look_up(self, tables: Tables) -> tuple[str | None, str]:
         """Add what the tokens alone decide; return the first query and the embedding."""
         dim, scales = self._architecture.dim, len(self._architecture.scales)
-        rows = self._nodes.weight("token_rows", tables.token_rows())
+        queries = ["cross_0_query"] if tables.has_query else []
+        parts = [tables.query(self.query_scale) for _ in queries]
+        parts += map(tables.keys, range(scales))
+        parts += map(tables.values, range(scales))
+        both = self._nodes.add("Concat", [*parts, tables.embedding()], "token_rows_double", axis=1)
+        rows = self._nodes.as_activations(both, "token_rows")
         looked_up = self._nodes.add("Gather", [rows, "tokens"], "looked_up")
-        queries = [] if tables.query is None else ["cross_0_query"]
         turning = len(queries) + scales
         values = [f"cross_{index}_new_values" for index in range(scales)]
         unrotated, *_ = self._nodes.split(

@@ -2,8 +2,10 @@
 
     python export/verify.py MODEL_FOLDER CHECKPOINT
 
-The reference is one forward pass in torch in which every position is a latent. Against it stand
-torch's own streaming form and the engine that plays, each reading the same tokens in chunks.
+The reference is one forward pass in torch, with the checkpoint's weights in half precision as the
+folder stores them, in which every position is a latent. Against it stand torch's own streaming form
+and the engine that plays, each reading the same tokens in chunks. What the rounding itself does to
+a checkpoint in float32 is told beside.
 """
 
 import argparse
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from perceivers.architecture import Architecture
 from perceivers.cache import empty_cache
-from perceivers.checkpoint import load_checkpoint
+from perceivers.checkpoint import Checkpoint, load_checkpoint
 from perceivers.encoder import encode
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.manifest import Parity, describe_file, read_manifest
@@ -69,6 +71,20 @@ def cases(model: PerceiverS, music: Tokens | None = None) -> list[Case]:
         tokens = random_tokens(architecture, beyond)
         found.append(Case("beyond full", tokens, last_logits(model, tokens)))
     return found
+
+
+def rounding(checkpoint: Checkpoint, music: Tokens | None = None) -> Parity | None:
+    """Return what half precision does to a checkpoint's predictions; None if it is in it already.
+
+    Over as many tokens as there are latents, from an empty context.
+    """
+    stored = checkpoint.in_half_precision()
+    if all(bool((stored.weights[name] == kept).all()) for name, kept in checkpoint.weights.items()):
+        return None
+    length = checkpoint.architecture.latents
+    tokens = random_tokens(checkpoint.architecture, length) if music is None else music[:length]
+    own = full_logits(checkpoint.build_model(), tokens)
+    return compare(own, full_logits(stored.build_model(), tokens))
 
 
 def random_tokens(architecture: Architecture, length: int, seed: int = 0) -> Tokens:
@@ -221,12 +237,18 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         manifest = read_manifest(options.folder)
         checkpoint = load_checkpoint(options.checkpoint)
-        if describe_file(options.checkpoint).sha256 != manifest.checkpoint_sha256:
+        known = (manifest.checkpoint_sha256, manifest.weights.sha256)
+        if describe_file(options.checkpoint).sha256 not in known:
             raise ModelMismatch(
                 f"{options.folder}: not made from {options.checkpoint}; give the checkpoint with "
                 f"sha256 {manifest.checkpoint_sha256}"
             )
-        close = print_table(checkpoint.build_model(), options.folder, read_music(options.midi))
+        music = read_music(options.midi)
+        half = rounding(checkpoint, music)
+        if half is not None:
+            print(f"weights in half precision against the checkpoint's own: {told(half)}")
+        stored = checkpoint.in_half_precision()
+        close = print_table(stored.build_model(), options.folder, music)
     except PerformerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

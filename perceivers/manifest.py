@@ -1,11 +1,13 @@
 """The manifest: what an exported model folder promises, checked before anything is run.
 
-A model folder holds `manifest.json`, one ONNX graph per precision and the tables of the
-cross-attentions. Reading it needs neither torch nor ONNX Runtime.
+A model folder holds `manifest.json`, one ONNX graph per precision, and the weights in half
+precision: a checkpoint in which the graphs read them too. Reading it needs neither torch nor ONNX
+Runtime.
 """
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,12 +18,12 @@ from perceivers.atomic import atomic_path
 from perceivers.errors import ModelMismatch
 from perceivers.vocabulary import VOCABULARY_SIZE, fingerprint
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST_FILE = "manifest.json"
-TABLES_FILE = "tables.npy"
-KEYS_FILE = "keys.npy"
 KEYS_INPUT = "keys"
 """Graph input (1, T, E) of a model that is told of keys: the sum of the rows of its table."""
+KEYS_TABLE = "key_embedding.weight"
+"""That table, among the weights: a row for all that can be down."""
 WEIGHTS_FILE = "checkpoint.pt"
 BEST_FILE = "best.pt"  # the checkpoint of a training run that a folder is made of
 Precision = Literal["int8", "fp32", "fp16"]
@@ -36,6 +38,7 @@ GRAPH_FILES: dict[Precision, str] = {
 }
 """The graph file of each precision that this format knows."""
 EXPORT_AGAIN = "export it again with: python export/export_onnx.py CHECKPOINT FOLDER"
+HALF_BYTES = 2  # of a weight, as it is stored
 
 Kind = Literal["cross", "self"]
 Layout = Literal["rows", "blocks"]
@@ -74,8 +77,21 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """Where the file of weights holds one of them, row by row in half precision."""
+
+    offset: int
+    shape: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Size of it."""
+        return HALF_BYTES * math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
 class Parity:
-    """How far a graph's logits lie at most from the full forward pass of the checkpoint.
+    """How far a graph's logits lie at most from the full forward pass of the stored weights.
 
     Each figure is the worst over several sequences, each read in chunks of several sizes.
     """
@@ -83,7 +99,7 @@ class Parity:
     max_difference: float
     mean_difference: float
     kl_nats: float
-    """Mean divergence of the graph's prediction from the checkpoint's, in nats per token."""
+    """Mean divergence of the prediction from the one compared with, in nats per token."""
     tokens: int
     """Predictions compared, over all sequences and chunk sizes."""
 
@@ -120,17 +136,19 @@ class Manifest:
     """Caches of each graph, by precision."""
     graphs: dict[str, ModelFile]
     """Graph of each precision."""
-    tables: ModelFile
-    """Keys and values of every cross-attention over the vocabulary, before their rotation."""
+    weights: ModelFile
+    """The checkpoint in half precision: graphs read their weights there, and training goes on from
+    it."""
+    tensors: dict[str, StoredTensor]
+    """Where that file holds each weight."""
     parity: dict[str, Parity]
     progress: dict[str, Any]
     """What the checkpoint says about its training."""
     data: str
     licence: str
-    keys: ModelFile | None = None
-    """Table of a model that is told of keys and pedal: a row for all that can be so."""
-    weights: ModelFile | None = None
-    """The checkpoint in half precision, to train on from; playing does not need it."""
+    rounding: Parity | None = None
+    """How far the weights in half precision lie from the checkpoint's own; None where those were
+    in half precision."""
     scores: dict[str, Score] = field(default_factory=dict)
     """Of each precision, as far as they were measured: `training/evaluate.py --note`."""
 
@@ -243,7 +261,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelMismatch(f"{folder}: holds no {MANIFEST_FILE}; {EXPORT_AGAIN}")
     try:
         fields = json.loads(path.read_bytes())
-        _check_identity(path, fields)
+        _check_identity(path, folder, fields)
         manifest = _from_json(fields)
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, ModelMismatch):
@@ -251,22 +269,24 @@ def read_manifest(folder: Path) -> Manifest:
         problem = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({error})"
         raise ModelMismatch(f"{path}: {problem}; {EXPORT_AGAIN}") from error
     _check_caches(path, manifest)
-    if manifest.architecture.knows_keys and manifest.keys is None:
-        raise ModelMismatch(f"{path}: lacks the table of keys; {EXPORT_AGAIN}")
-    tables = [manifest.tables, *filter(None, [manifest.keys])]
-    _check_files(folder, [*manifest.graphs.values(), *tables])
+    _check_tensors(path, manifest)
+    _check_files(folder, [manifest.weights, *manifest.graphs.values()])
     return manifest
 
 
-def _export_to(folder: Path) -> str:
-    return f"python export/export_onnx.py CHECKPOINT {folder}"
+def _export_to(folder: Path, checkpoint: Path | str = "CHECKPOINT") -> str:
+    return f"python export/export_onnx.py {checkpoint} {folder}"
 
 
-def _check_identity(path: Path, fields: Any) -> None:
+def _check_identity(path: Path, folder: Path, fields: Any) -> None:
     """Refuse another format before reading on, and another vocabulary before all else."""
     found = fields.get("format") if isinstance(fields, dict) else None
     if found != FORMAT:
-        raise ModelMismatch(f"{path}: format {found!r}, this reads format {FORMAT}; {EXPORT_AGAIN}")
+        own = folder / WEIGHTS_FILE  # folders of other formats have one as well
+        command = _export_to(folder, own if own.is_file() else "CHECKPOINT")
+        raise ModelMismatch(
+            f"{path}: format {found!r}, this reads format {FORMAT}; export it again with: {command}"
+        )
     if fields["vocabulary"] != fingerprint():
         raise ModelMismatch(
             f"{path}: made with vocabulary {fields['vocabulary']!r}, this is {fingerprint()!r}; "
@@ -289,15 +309,19 @@ def _from_json(fields: dict[str, Any]) -> Manifest:
         parameters=int(fields["parameters"]),
         caches=caches,
         graphs={name: ModelFile(**file) for name, file in fields["graphs"].items()},
-        tables=ModelFile(**fields["tables"]),
+        weights=ModelFile(**fields["weights"]),
+        tensors={name: _stored(place) for name, place in fields["tensors"].items()},
         parity={name: Parity(**figures) for name, figures in fields["parity"].items()},
         progress=dict(fields["progress"]),
         data=fields["data"],
         licence=fields["licence"],
-        keys=ModelFile(**fields["keys"]) if fields.get("keys") else None,
-        weights=ModelFile(**fields["weights"]) if fields.get("weights") else None,
+        rounding=Parity(**fields["rounding"]) if fields["rounding"] else None,
         scores={name: _score(score) for name, score in fields.get("scores", {}).items()},
     )
+
+
+def _stored(fields: dict[str, Any]) -> StoredTensor:
+    return StoredTensor(int(fields["offset"]), tuple(map(int, fields["shape"])))
 
 
 def _score(fields: dict[str, Any]) -> Score:
@@ -332,6 +356,18 @@ def _check_caches(path: Path, manifest: Manifest) -> None:
                 )
 
 
+def _check_tensors(path: Path, manifest: Manifest) -> None:
+    needed = {"embedding.weight"} | ({KEYS_TABLE} if manifest.architecture.knows_keys else set())
+    missing = sorted(needed - set(manifest.tensors))
+    if missing:
+        raise ModelMismatch(f"{path}: lacks the place of {missing[0]}; {EXPORT_AGAIN}")
+    for name, place in manifest.tensors.items():
+        if not 0 <= place.offset <= manifest.weights.bytes - place.bytes:
+            raise ModelMismatch(
+                f"{path}: {name} would lie outside {manifest.weights.name}; {EXPORT_AGAIN}"
+            )
+
+
 def _told(cache: CacheTensor) -> str:
     shape = list(cache.shape)
     return f"{cache.kind} {cache.layout} window {cache.window} {cache.dtype} {shape}"
@@ -349,6 +385,6 @@ def _check_files(folder: Path, files: Iterable[ModelFile]) -> None:
             )
         if describe_file(path) != promised:
             raise ModelMismatch(
-                f"{path}: its sha256 is not the promised one: a damaged copy; "
-                "copy the model folder again"
+                f"{path}: its sha256 is not the promised one: a damaged copy, or another model's "
+                "file; copy the model folder again"
             )

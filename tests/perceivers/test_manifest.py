@@ -46,13 +46,12 @@ def test_a_written_manifest_reads_back_equal(tiny_model_folder: Path, tmp_path: 
     manifest = read_manifest(tiny_model_folder)
 
     write_manifest(tmp_path, manifest)
-    assert manifest.keys is not None
-    for file in (*manifest.graphs.values(), manifest.tables, manifest.keys):
+    for file in (*manifest.graphs.values(), manifest.weights):
         shutil.copy(tiny_model_folder / file.name, tmp_path)
 
     assert read_manifest(tmp_path) == manifest
     copied = {path.name for path in tmp_path.iterdir()}
-    assert copied | {"checkpoint.pt"} == {path.name for path in tiny_model_folder.iterdir()}
+    assert copied == {path.name for path in tiny_model_folder.iterdir()}
 
 
 def test_a_folder_from_before_scores_were_noted_opens(folder: Path) -> None:
@@ -124,7 +123,7 @@ def test_another_vocabulary_is_refused_by_name(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["architecture", "vocabulary", "caches", "graphs", "tables", "parity", "licence"]
+    "field", ["architecture", "vocabulary", "caches", "graphs", "weights", "tensors", "licence"]
 )
 def test_a_missing_field_is_named(folder: Path, field: str) -> None:
     change(folder, lambda fields: fields.pop(field))
@@ -150,7 +149,7 @@ def test_a_cache_without_room_for_its_window_is_refused(folder: Path) -> None:
     assert "cross_0_keys" in refusal(folder)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.int8.onnx", "tables.npy"])
+@pytest.mark.parametrize("name", ["model.onnx", "model.int8.onnx", "checkpoint.pt"])
 def test_a_truncated_file_is_refused_by_its_size(folder: Path, name: str) -> None:
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[:-100])
@@ -175,9 +174,46 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 
 
 def test_a_file_outside_the_folder_is_not_opened(folder: Path) -> None:
-    change(folder, lambda fields: fields["tables"].update(name="../tables.npy"))
+    change(folder, lambda fields: fields["weights"].update(name="../checkpoint.pt"))
 
-    assert "../tables.npy: no such file" in refusal(folder)
+    assert "../checkpoint.pt: no such file" in refusal(folder)
+
+
+def test_a_folder_of_the_format_before_is_refused_with_the_command_that_exports_it_anew(
+    folder: Path,
+) -> None:
+    change(folder, lambda fields: fields.update(format=2))
+
+    own = f"python export/export_onnx.py {folder / 'checkpoint.pt'} {folder}"
+    assert refusal(folder).endswith(f"format 2, this reads format 3; export it again with: {own}")
+
+    (folder / "checkpoint.pt").unlink()
+
+    assert refusal(folder).endswith(f"python export/export_onnx.py CHECKPOINT {folder}")
+
+
+def test_weights_of_another_model_are_refused(folder: Path) -> None:
+    content = bytearray((folder / "checkpoint.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "checkpoint.pt").write_bytes(content)
+
+    message = refusal(folder)
+
+    assert "checkpoint.pt: its sha256 is not the promised one" in message
+    assert "another model's file" in message
+
+
+def test_a_weight_that_would_lie_outside_its_file_is_refused(folder: Path) -> None:
+    change(folder, lambda fields: fields["tensors"]["head.weight"].update(offset=10**9))
+
+    assert "head.weight would lie outside checkpoint.pt" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["embedding.weight", "key_embedding.weight"])
+def test_a_weight_that_the_host_needs_and_nobody_placed_is_named(folder: Path, name: str) -> None:
+    change(folder, lambda fields: fields["tensors"].pop(name))
+
+    assert f"lacks the place of {name}" in refusal(folder)
 
 
 def test_an_unknown_precision_is_refused(folder: Path) -> None:

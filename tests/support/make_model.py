@@ -25,7 +25,10 @@ TINY = Architecture(
 
 
 def make_model(architecture: Architecture = TINY, seed: int = 0) -> PerceiverS:
-    """Return a model that uses all of itself: what starts as zero gets random weights too."""
+    """Return a model that uses all of itself: what starts as zero gets random weights too.
+
+    They are numbers of half precision, as a model folder stores them.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = PerceiverS(architecture).eval()
@@ -34,6 +37,7 @@ def make_model(architecture: Architecture = TINY, seed: int = 0) -> PerceiverS:
                 torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
             elif name.endswith("norm.weight"):
                 torch.nn.init.uniform_(parameter, 0.5, 1.5)
+            parameter.data = parameter.data.half().float()
     return model
 
 

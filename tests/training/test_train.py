@@ -361,7 +361,7 @@ def test_tuning_goes_on_but_not_with_the_run_of_another_model(
 @pytest.mark.parametrize(("spoil", "named"), [
     (lambda folder: (folder / "checkpoint.pt").unlink(), "holds neither checkpoint.pt"),
     (lambda folder: (folder / "checkpoint.pt").write_bytes(b"?"), "not a readable checkpoint"),
-    (lambda folder: make_checkpoint(folder / "checkpoint.pt"), "not the file that the manifest"),
+    (lambda folder: make_checkpoint(folder / "checkpoint.pt"), "bytes instead of"),
 ])  # fmt: skip
 def test_a_model_folder_without_good_weights_is_refused(
     tmp_path: Path,

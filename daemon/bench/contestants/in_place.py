@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, linear
 
 from daemon.bench.contestants.rings import ColumnRing, Ring, RowRing, fill
-from export.folding import fold_tables
 from perceivers.attention import rotary_angles, rotate
 from perceivers.cache import Cache, KeyValue
 from perceivers.key_counts import nothing_down, state_after
 from perceivers.keys_down import KeysDown
 from perceivers.model import CrossAttention, PerceiverS, SelfAttention
+from perceivers.token_tables import first_query, keys_values
 
 FILLED_AT_ONCE = 128
 Angles = tuple[Tensor, Tensor]
@@ -71,13 +71,14 @@ class StepModel(nn.Module):
         self.first_query: Tensor
         self.keys_values: Tensor
         self.heads = model.architecture.heads
-        tables = fold_tables(model)
-        self.register_buffer("embedding", torch.from_numpy(tables.embedding))
+        weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+        tables = torch.from_numpy(keys_values(model.architecture, weights))
+        self.register_buffer("embedding", model.embedding.weight.detach().clone())
         # Of a model that is told of keys, the first query depends on more than its token.
-        query = torch.empty(0) if tables.query is None else torch.from_numpy(tables.query)
-        self.register_buffer("first_query", query)
         self.knows_keys = model.architecture.knows_keys
-        self.register_buffer("keys_values", torch.from_numpy(tables.keys_values))
+        query = torch.empty(0) if self.knows_keys else torch.from_numpy(first_query(weights))
+        self.register_buffer("first_query", query)
+        self.register_buffer("keys_values", tables)
         self.crosses = nn.ModuleList(
             Block(cross, [cross.attention.query], is_turned) for cross in crosses_of(model)
         )

@@ -4,6 +4,7 @@ Several engines are measured in turn, round by round, each at every length of co
 memory is read between their steps: so what else the machine does meets all of them alike.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,9 +15,12 @@ from tqdm import tqdm
 from daemon.bench.contestants.protocol import random_tokens, timed_ms
 from daemon.bench.measures.bandwidth import BYTES_OF_MEMORY, Reader
 from daemon.engine import Engine
+from perceivers.architecture import Architecture
+from perceivers.manifest import KEYS_TABLE
 
 CHUNKS = (1, 2, 4, 8, 16, 32, 64)
 RUNS_OF_A_CHUNK = 3  # in a round
+BYTES_OF_A_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "int8": 1 + 4 / 32}  # of 32, one scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +135,29 @@ def measure(
 def step_bytes(engine: Engine, context: int) -> int:
     """Return the bytes that one step reads: the matrices once, and all that it sees in caches.
 
-    The graph also holds tables of which a step reads one row each: they are not counted. These
-    are the embedding and the first query, and over rows the keys and values of every scale.
+    What is looked up by token is not counted, a row of each being read: the embedding, the table of
+    keys, the first query, and over rows the keys and values of every scale. Over blocks the values
+    are a matrix like any other.
     """
     manifest, precision = engine.manifest, engine.precision
-    architecture, in_blocks = manifest.architecture, manifest.is_in_blocks(precision)
+    architecture = manifest.architecture
+    each = BYTES_OF_A_WEIGHT[precision]
+    weights = 0.0
+    for name, place in manifest.tensors.items():
+        if name == "head.weight":
+            weights += math.prod(place.shape) * BYTES_OF_A_WEIGHT["fp32"]
+        elif len(place.shape) > 1 and not _is_looked_up(name, architecture):
+            weights += math.prod(place.shape) * each
     row = architecture.dim * (2 if precision == "fp16" else 4)
-    looked_up = 2 if in_blocks else 2 + 2 * len(architecture.scales)
-    weights = manifest.graphs[precision].bytes - looked_up * architecture.vocabulary_size * row
+    if manifest.is_in_blocks(precision):
+        weights += len(architecture.scales) * architecture.vocabulary_size * row
     rows = sum(min(context, cache.window) for cache in manifest.caches[precision])
-    return weights + rows * row
+    return round(weights) + rows * row
+
+
+def _is_looked_up(name: str, architecture: Architecture) -> bool:
+    """Tell whether a token finds what this weight makes of it in a table."""
+    if name == "crosses.0.attention.query.weight":
+        return not architecture.knows_keys
+    of_context = name.startswith("crosses.") and name.endswith((".key.weight", ".value.weight"))
+    return of_context or name in ("embedding.weight", KEYS_TABLE)

@@ -7,13 +7,13 @@ back to any of them.
 from array import array
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perceivers.keys_down import KEY_ROWS, KeysDown
-from perceivers.manifest import Manifest
+from perceivers.manifest import KEYS_TABLE, Manifest
+from perceivers.token_tables import Weights
 
 Floats = NDArray[np.floating]
 
@@ -104,9 +104,8 @@ class KeyInputs:
                 del self._tokens[:EVERY]
 
 
-def key_inputs(folder: Path, manifest: Manifest, rewind_tokens: int) -> KeyInputs | None:
-    """Return the reader of a model folder; None for a model that is told nothing."""
-    if manifest.keys is None:
+def key_inputs(manifest: Manifest, weights: Weights, rewind_tokens: int) -> KeyInputs | None:
+    """Return the reader of a model's own weights; None for a model that is told nothing."""
+    if not manifest.architecture.knows_keys:
         return None
-    table: NDArray[np.float32] = np.load(folder / manifest.keys.name, allow_pickle=False)
-    return KeyInputs(table, rewind_tokens)
+    return KeyInputs(weights[KEYS_TABLE].astype(np.float32), rewind_tokens)

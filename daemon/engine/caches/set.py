@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from daemon.engine.caches.block import BlockCache, most_at_once
 from daemon.engine.caches.device import DeviceCache
 from daemon.engine.caches.keys import KeyInputs, key_inputs
@@ -13,10 +11,11 @@ from daemon.engine.caches.protocol import Cache, RowCache
 from daemon.engine.caches.row_mover import RowMover
 from daemon.engine.caches.table_prefill import TablePrefill
 from daemon.engine.caches.window import WindowCache
-from daemon.engine.cross_rows import Array
 from daemon.engine.graph_opening import OpenGraph
 from daemon.engine.runtime import Device
+from daemon.engine.stored_weights import StoredWeights
 from perceivers.manifest import CacheTensor, Manifest
+from perceivers.token_tables import keys_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,8 @@ def host_caches(
     folder: Path, manifest: Manifest, graph: OpenGraph, rewind_tokens: int, run_tokens: int
 ) -> CacheSet:
     """Return empty caches in the host's memory, for runs of up to `run_tokens`."""
-    tables: Array = np.load(folder / manifest.tables.name, allow_pickle=False)
+    stored = StoredWeights(folder, manifest)
+    tables = keys_values(manifest.architecture, stored)
     rows = [
         WindowCache(tensors, rewind_tokens, graph.float_type) for tensors in _windows(graph.caches)
     ]
@@ -69,7 +69,7 @@ def host_caches(
         for scale, tensor in enumerate(tensors)
     ]
     table_prefill = TablePrefill(architecture, tables, rows, blocks, rewind_tokens)
-    keys = key_inputs(folder, manifest, rewind_tokens)
+    keys = key_inputs(manifest, stored, rewind_tokens)
     return CacheSet(rows, rewind_tokens, blocks, None, keys, table_prefill)
 
 
@@ -80,7 +80,7 @@ def device_caches(
     graph.check_rows_are_open()
     mover = RowMover(graph.device, graph.float_type)
     rows = [DeviceCache(tensors, rewind_tokens, mover) for tensors in _windows(graph.caches)]
-    keys = key_inputs(folder, manifest, rewind_tokens)
+    keys = key_inputs(manifest, StoredWeights(folder, manifest), rewind_tokens)
     return CacheSet(rows, rewind_tokens, (), graph.device, keys)
 
 
