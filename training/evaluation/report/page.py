@@ -29,6 +29,7 @@ SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "likelihood": sections.likelihood,
     "two_sample": comparisons.two_sample,
     "metrics": sections.distributions,
+    "handling": comparisons.handling,
     "repetition": comparisons.repetition,
     "copying": comparisons.copying,
     "mgeval": sections.mgeval,

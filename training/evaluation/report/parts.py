@@ -10,6 +10,8 @@ from training.evaluation.continuations.folder import Continuation, Item
 from training.evaluation.continuations.sound import Synthesizer, render, write_listening
 from training.evaluation.metrics.distances import compare
 from training.evaluation.metrics.features import FEATURES
+from training.evaluation.metrics.handling import HANDLING
+from training.evaluation.metrics.handling import handling as handling_of
 from training.evaluation.metrics.mgeval import MGEVAL_FEATURES, mgeval_compatible
 from training.evaluation.metrics.notes import Notes, TooFewNotes, notes_of
 from training.evaluation.metrics.repetition import (
@@ -55,6 +57,17 @@ def two_sample(excerpts: Excerpts) -> JsonValues:
     """Let classifiers tell the model from the pianists."""
     sides = zip(excerpts.pieces, excerpts.primers, excerpts.model, excerpts.human, strict=True)
     return two_sample_test([Pair(*pair) for pair in sides], excerpts.seed)
+
+
+def handling(excerpts: Excerpts) -> JsonValues:
+    """Compare how keys are handled, figure by figure."""
+    model, human = ([handling_of(n) for n in side] for side in (excerpts.model, excerpts.human))
+    return {
+        name: paired_difference(
+            [each[name] for each in model], [each[name] for each in human], excerpts.pieces
+        )
+        for name in HANDLING
+    }
 
 
 def repetition(excerpts: Excerpts) -> JsonValues:
@@ -115,6 +128,7 @@ def listening(
 MAKERS: dict[str, Callable[[Excerpts], JsonValues]] = {
     "metrics": metrics,
     "mgeval": mgeval,
+    "handling": handling,
     "two_sample": two_sample,
     "repetition": repetition,
 }

@@ -12,7 +12,7 @@ from training.evaluation.likelihood.pieces import ALL, DEFAULT_SPLIT
 LIKELIHOOD = "likelihood"
 COPYING = "copying"
 SOUND = "sound"
-OF_CONTINUATIONS = ("metrics", "mgeval", "two_sample", "repetition", COPYING, SOUND)
+OF_CONTINUATIONS = ("metrics", "mgeval", "handling", "two_sample", "repetition", COPYING, SOUND)
 PARTS = (LIKELIHOOD, *OF_CONTINUATIONS)
 
 
