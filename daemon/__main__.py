@@ -43,6 +43,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--set", dest="words", metavar="NAME VALUE", nargs="+", default=[],
         help="parameters instead of those of the settings file, as `set` of daemon.ctl takes them",
     )  # fmt: skip
+    parser.add_argument("--no-page", action="store_true", help="do without the page in a browser")
     _add_offline_options(parser)
     parser.add_argument("--verbose", action="store_true", help="tell more in the log")
     parsed = parser.parse_args(arguments)
@@ -92,7 +93,8 @@ def _settings(parsed: argparse.Namespace) -> Settings:
     )
     engine = replace(settings.engine, model=parsed.model or settings.engine.model)
     performer = with_words(settings.performer, parsed.words)
-    return replace(settings, midi=midi, engine=engine, performer=performer)
+    page = replace(settings.page, enabled=settings.page.enabled and not parsed.no_page)
+    return replace(settings, midi=midi, engine=engine, performer=performer, page=page)
 
 
 def _list_ports() -> int:

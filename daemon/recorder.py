@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 WRITE_EVERY_S = 10.0
 NEW_FILE_AFTER_S = 60.0  # of silence with every key up
 _SHARE_OF_TIME = 0.05  # at most this much of the time goes into writing a long session again
-_CHANNELS = {"player": 0, "performer": 1}
+CHANNELS = {"player": 0, "performer": 1}
 
 
 class Recorder:
@@ -28,7 +28,7 @@ class Recorder:
         self._folder = folder
         self._now_s = now_s
         self._path: Path | None = None
-        self._parts: dict[str, list[TimedEvent]] = {part: [] for part in _CHANNELS}
+        self._parts: dict[str, list[TimedEvent]] = {part: [] for part in CHANNELS}
         self._keys_down: set[tuple[str, int]] = set()
         self._last_s = 0.0
         self._changed = False
@@ -99,5 +99,5 @@ class Recorder:
                     for time_s, event in self._parts[part]
                 ),
             )
-            for part, channel in _CHANNELS.items()
+            for part, channel in CHANNELS.items()
         ]

@@ -98,6 +98,9 @@ class EngineSettings:
     threads: int = setting(1, "", "CPU threads of the model", minimum=1, maximum=256)
 
 
+_SHORTEST_TOKEN = 16
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address with this host can be reached from this computer alone."""
     try:
@@ -153,6 +156,76 @@ class RecordingSettings:
     folder: str = setting("recordings", "", "where the files go")
 
 
+_PAGE_ADDRESS = re.compile(r"(?P<host>[\d.]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class PageSettings:
+    """The page: keyboard, sound and console in a browser."""
+
+    enabled: bool = setting(
+        True, "", "whether there is a page; without ports it is the only way in"
+    )
+    address: str = setting("127.0.0.1:7702", "", "where browsers find it: IP address and port")
+    open: bool = setting(True, "", "open the browser at the start, where there is a display")
+    token: str | None = setting(
+        None, "", "what a browser must know; null: a new one at each start, if any", optional=True
+    )
+    insecure: bool = setting(
+        False, "", "serve other computers without encryption, to whoever listens in"
+    )
+    certificate: str | None = setting(
+        None, "", "file with the certificate, for encryption (TLS)", optional=True
+    )
+    private_key: str | None = setting(
+        None, "", "file with the key of the certificate", optional=True
+    )
+    client_key: str | None = setting(
+        None, "", "file with the page's own secret key, where control takes keys", optional=True
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what would open the page to strangers."""
+        match = _PAGE_ADDRESS.fullmatch(self.address)
+        if match is None or int(match["port"]) > 65535 or not _is_ip(match["host"].strip("[]")):
+            raise SettingsError(
+                f"{self.address!r} is no address; write it as 127.0.0.1:7702, IP address and port"
+            )
+        if (self.certificate is None) != (self.private_key is None):
+            raise SettingsError("certificate and private_key belong together: both or neither")
+        if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
+            raise SettingsError(f"a token has at least {_SHORTEST_TOKEN} characters")
+        if not (self.is_local or self.insecure or self.is_encrypted):
+            raise SettingsError(
+                f"{self.address} can be reached from other computers: use 127.0.0.1, or give"
+                " certificate and private_key, or accept with insecure: true that others listen in"
+            )
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        """The address in its parts."""
+        host, _, port = self.address.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this computer can reach the page."""
+        return is_loopback(self.host_and_port[0])
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether browsers speak TLS to it."""
+        return self.certificate is not None
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All sections."""
@@ -163,6 +236,7 @@ class Settings:
     engine: EngineSettings = EngineSettings()
     control: ControlSettings = ControlSettings()
     recording: RecordingSettings = RecordingSettings()
+    page: PageSettings = PageSettings()
 
 
 def load_settings(path: Path) -> Settings:

@@ -11,9 +11,9 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daemon.messages.child_process import RESTARTS, ChildProcess
 from daemon.messages.stage import (
@@ -35,6 +35,9 @@ from daemon.stage.process import SessionClock, run_silencer, run_stage
 from daemon.stage.turns import HISTORY_EVENTS
 from perceivers.errors import PerformerError
 from perceivers.events import TimedEvent
+
+if TYPE_CHECKING:
+    from daemon.page.keeper import PageKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +90,7 @@ class Supervisor:
         self._inbox: queue.SimpleQueue[FromStage | _StageOver | _StopAsked] = queue.SimpleQueue()
         inbox = self._inbox
         self._stage = ChildProcess("stage", run_stage, inbox.put, lambda: inbox.put(_StageOver()))
+        self._page: PageKeeper | None = None
         self._was_ready = False
         self._stopping = False
         self._failure: str | None = None
@@ -99,11 +103,14 @@ class Supervisor:
         """
         with self._signals():
             try:
+                self._start_page()
                 self._start()
                 while self._stage.is_there:
                     self._step()
             finally:
                 self._stage.end()
+                if self._page is not None:
+                    self._page.stop()
                 self._silence()
                 if self._recorder is not None:
                     self._recorder.write()
@@ -122,6 +129,20 @@ class Supervisor:
     def _on_signal(self, *_: object) -> None:
         self._inbox.put(_StopAsked())
 
+    def _start_page(self) -> None:
+        """Start the page, if there is to be one; where it cannot be, all else goes on without."""
+        if not self._settings.page.enabled:
+            return
+        from daemon.page import keeper  # noqa: PLC0415 - who wants no page loads nothing of it
+
+        try:
+            self._page = keeper.PageKeeper(self._settings, verbose=self._verbose)
+            self._page.start(self._now_s())
+        except keeper.PageAddressError as error:
+            logger.error("%s", error)
+            without = replace(self._settings.page, enabled=False)
+            self._settings = replace(self._settings, page=without)
+
     def _start(self) -> None:
         self._failure = None
         history = tuple(sorted(self._history, key=lambda timed: timed.time_s))
@@ -138,6 +159,8 @@ class Supervisor:
                 logger.error("the stage does not answer and is killed")
         else:
             self._take(item)
+        if self._page is not None and self._page.look(self._now_s()):
+            self._say(f"the page is at {self._page.address}")
         if self._recorder is not None:
             self._recorder.write_if_due()
 

@@ -8,6 +8,8 @@ from typing import Any
 from perceivers.events import Event, NoteOff, NoteOn, Pedal
 from perceivers.ranges import RangeError, Setting, setting, shown, suggestion, table
 
+LEASE_S = 3.0
+"""Who plays and has asked nothing for so long is gone; what it holds comes up."""
 MOST_EVENTS = 256  # in one request
 LATE_S = 0.25
 """What was played longer ago counts as played so long ago."""

@@ -279,12 +279,29 @@ class EventClient(_Client):
         self, address: str, topics: tuple[str, ...] = ("",), keys: ClientKeys | None = None
     ) -> None:
         super().__init__(zmq.SUB, address, keys)
+        self.times_lost = 0
+        """How often the daemon has gone from the other end."""
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._poller = zmq.Poller()
+        for waited in (self._socket, self._monitor):
+            self._poller.register(waited, zmq.POLLIN)
         for topic in topics:
             self._socket.set(zmq.SUBSCRIBE, topic.encode())
 
+    def close(self) -> None:
+        """Close the socket; what was not sent is forgotten."""
+        if hasattr(self, "_monitor"):
+            self._socket.disable_monitor()
+            self._monitor.close()
+        super().close()
+
     def next_event(self, timeout_s: float) -> tuple[str, bytes] | None:
-        """Return the next topic and body; None when nothing came in time."""
-        if not self._socket.poll(_ms(timeout_s)):
+        """Return the next topic and body; None when nothing came in time, or the daemon went."""
+        ready = dict(self._poller.poll(_ms(timeout_s)))
+        if self._monitor in ready:
+            recv_monitor_message(self._monitor)
+            self.times_lost += 1
+        if self._socket not in ready:
             return None
         topic, body = self._socket.recv_multipart()
         return topic.decode(), body

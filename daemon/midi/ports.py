@@ -38,6 +38,10 @@ PRESENCE_S = 1.0
 """How often is looked whether a port is there."""
 
 
+class NoMidiError(PortNotFound):
+    """There is no MIDI system, or none that lets programs have ports of their own."""
+
+
 class SendError(PerformerError, OSError):
     """The output port did not take a message."""
 
@@ -46,8 +50,8 @@ class InputPort(Protocol):
     """A source of MIDI messages."""
 
     @property
-    def name(self) -> str:
-        """What the user knows the port by."""
+    def name(self) -> str | None:
+        """What the user knows the port by; None where there is no port behind it."""
 
     def receive(self) -> tuple[bytes, float] | None:
         """Return a waiting message and the seconds since the one before, or None."""
@@ -66,8 +70,8 @@ class OutputPort(Protocol):
     """A sink of MIDI messages."""
 
     @property
-    def name(self) -> str:
-        """What the user knows the port by."""
+    def name(self) -> str | None:
+        """What the user knows the port by; None where there is no port behind it."""
 
     def send(self, message: bytes) -> None:
         """Send one complete message. Raises SendError."""
@@ -115,6 +119,13 @@ def plain_name(name: str) -> str:
     return re.sub(r"\s+\d+:\d+$", "", name)
 
 
+def may_have_midi() -> bool:
+    """Tell, by a short look, whether a MIDI system may have appeared where there was none."""
+    if not sys.platform.startswith("linux"):
+        return False  # elsewhere it is part of the system: there from the start, or never
+    return _ALSA_SEQUENCER.exists() or _jack_is_listed()
+
+
 def _jack_is_listed() -> bool:
     """Tell whether the socket of the JACK server is among those that the system lists."""
     if not _UNIX_SOCKETS.exists():
@@ -150,7 +161,7 @@ class _Port:
             self._client.open_virtual_port(port_name)
         except (NotImplementedError, _rtmidi().RtMidiError) as error:
             self._client.delete()
-            raise PortNotFound(_NO_VIRTUAL) from error
+            raise NoMidiError(_NO_VIRTUAL) from error
         self._is_open = True
 
     def is_present(self) -> bool:
@@ -216,9 +227,9 @@ def _rtmidi() -> ModuleType:
     try:
         import rtmidi  # noqa: PLC0415 - it does not load everywhere; see the top
     except ModuleNotFoundError as error:
-        raise PortNotFound("python-rtmidi is not installed; 'pip install python-rtmidi'") from error
+        raise NoMidiError("python-rtmidi is not installed; 'pip install python-rtmidi'") from error
     except ImportError as error:
-        raise PortNotFound(
+        raise NoMidiError(
             f"MIDI cannot be used: {error}; on Debian and Ubuntu 'apt install libasound2' "
             "(newer: libasound2t64)"
         ) from error
@@ -247,7 +258,7 @@ def _open_client(kind: str, client_name: str) -> Any:
             if kind == "MidiIn":
                 client.ignore_types(sysex=False, timing=False, active_sense=False)
             return client
-    raise PortNotFound("no MIDI system: " + _NO_MIDI.get(sys.platform, _NO_MIDI["linux"]))
+    raise NoMidiError("no MIDI system: " + _NO_MIDI.get(sys.platform, _NO_MIDI["linux"]))
 
 
 @contextlib.contextmanager

@@ -331,7 +331,7 @@ class Core:
         reason = entered[-1] if entered else "panic"
         self._world.publish("withdrawn", {"turn": self.turns.turn, "reason": reason})
 
-    def _ports(self) -> tuple[str, str]:
+    def _ports(self) -> descriptions.PortNames:
         return self._listener.port.name, self._output.port.name
 
     def _counts(self) -> dict[str, int]:

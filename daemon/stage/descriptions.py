@@ -11,6 +11,7 @@ from daemon.stage.turns import Turns
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
 Told = dict[str, Any]
+PortNames = tuple[str | None, str | None]  # of input and output; None: there is no port
 
 
 def played(part: str, timed: TimedEvent) -> Told:
@@ -86,7 +87,7 @@ def _quantile(values: Sequence[float], percent: int) -> float | None:
     return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 3)
 
 
-def info(model: BrainReady | None, ports: tuple[str, str], counts: Mapping[str, int]) -> Told:
+def info(model: BrainReady | None, ports: PortNames, counts: Mapping[str, int]) -> Told:
     """Describe what the Performer runs on, and what it counted since the start."""
     return {
         "model": asdict(model) if model else None,
@@ -96,10 +97,13 @@ def info(model: BrainReady | None, ports: tuple[str, str], counts: Mapping[str, 
     }
 
 
-def ready_lines(model: BrainReady, ports: tuple[str, str], addresses: tuple[str, str]) -> list[str]:
+def ready_lines(model: BrainReady, ports: PortNames, addresses: tuple[str, str]) -> list[str]:
     """Say in a few lines what is ready and where."""
+    has_ports = ports[0] is not None
     return [
-        f"listening on {ports[0]!r}, playing on {ports[1]!r}",
+        f"listening on {ports[0]!r}, playing on {ports[1]!r}"
+        if has_ports
+        else "listening and playing on the page; MIDI ports are taken as soon as there are any",
         f"model {model.model}: {model.parameters_million:.1f} M parameters, remembers "
         f"{model.context} tokens",
         f"{model.provider}, {model.precision}, {model.step_ms:.2f} ms per step, "

@@ -9,6 +9,7 @@ from daemon.control.requests import Request
 from daemon.messages.brain import FromBrain
 from daemon.messages.turns import Back, Heard, LetGo, Lost, Part
 from daemon.midi.input import Played
+from daemon.midi.ports import InputPort
 from daemon.midi.sending import Report
 from daemon.stage.brain_link import BrainOver
 from perceivers.errors import PerformerError
@@ -61,11 +62,11 @@ def playing_into(inbox: Inbox, seconds: Callable[[int], float]) -> Callable[[int
     return heard
 
 
-def presence_into(inbox: Inbox, port: str) -> Callable[[bool], None]:
-    """Return what takes in whether the input port of this name is there."""
+def presence_into(inbox: Inbox, port: InputPort) -> Callable[[bool], None]:
+    """Return what takes in whether the input port is there."""
 
     def present(is_present: bool) -> None:
-        gone = Lost(Part.INPUT, f"MIDI input {port!r} is gone")
+        gone = Lost(Part.INPUT, f"MIDI input {port.name!r} is gone")
         inbox.put(Back(Part.INPUT) if is_present else gone)
 
     return present

@@ -5,13 +5,11 @@ Together they are one player. Times are seconds of the session and come in.
 
 from collections.abc import Sequence
 
-from daemon.control.played import FAR_S, LATE_S, PlayedEvent
+from daemon.control.played import FAR_S, LATE_S, LEASE_S, PlayedEvent
 from daemon.control.requests import Code, CommandError
 from daemon.midi.hands import Hands
 from perceivers.events import Event, TimedEvent
 
-LEASE_S = 3.0
-"""Who plays as a client and has asked nothing for so long is gone; what it holds comes up."""
 PORT = None  # as a source: no client has this name
 
 

@@ -19,9 +19,10 @@ from daemon.control.server import ControlServer
 from daemon.log import set_up_logging
 from daemon.messages.pipe_end import PipeEnd
 from daemon.messages.stage import StageFailed, StageOptions, StopStage
+from daemon.midi.awaited_ports import open_ports
 from daemon.midi.input import InputThread, Listener, LoopGuard
 from daemon.midi.output import Output
-from daemon.midi.ports import open_input, open_output
+from daemon.midi.ports import OutputPort, open_output
 from daemon.midi.schedule import Schedule
 from daemon.midi.sending import Report
 from daemon.settings import Settings
@@ -91,20 +92,21 @@ def run_silencer(footprint: MutableSequence[int], settings: Settings) -> None:
     """Be the process that releases what a killed stage has left sounding, and does no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(PerformerError):
-        output = _output(settings, footprint, LoopGuard(0), lambda _: None)
-        with output:
+        midi = settings.midi
+        port = open_output(midi.client_out, midi.output)
+        with _output(port, settings, footprint, LoopGuard(0), lambda _: None):
             time.sleep(_CONNECT_S)  # a patchbay may connect what has appeared
 
 
 def _output(
+    port: OutputPort,
     settings: Settings,
     footprint: MutableSequence[int],
     guard: LoopGuard,
     tell: Callable[[Report], None],
 ) -> Output:
-    """Open the output; what a predecessor left sounding is the first that it will release."""
+    """Play to a port; what a predecessor left sounding is the first that is released there."""
     schedule = Schedule(round(settings.timing.late_after_ms * _NS_PER_MS))
-    port = open_output(settings.midi.client_out, settings.midi.output)
     output = Output(port, schedule, guard, tell, footprint)
     output.take_over()
     return output
@@ -123,8 +125,9 @@ def _play(
     turns = Turns(settings.performer, options.history)
     brain = BrainLink(settings, options.origin_ns, inbox.put, brain_target)
     with contextlib.ExitStack() as stack:
-        output = stack.enter_context(_output(settings, footprint, guard, inbox.put))
-        listener = Listener(open_input(settings.midi.client_in, settings.midi.input), guard)
+        input_port, port = open_ports(settings.midi, may_be_missing=settings.page.enabled)
+        output = stack.enter_context(_output(port, settings, footprint, guard, inbox.put))
+        listener = Listener(input_port, guard)
         core = Core(turns, clock, inbox, listener, output)
         control = ControlServer(settings.control, asking(inbox), now_s=clock.now_s)
         server = stack.enter_context(control)
@@ -133,7 +136,7 @@ def _play(
         gc.freeze()
         gc.disable()  # the core collects when nothing sounds
         heard = playing_into(inbox, clock.seconds)
-        present = presence_into(inbox, listener.port.name)
+        present = presence_into(inbox, listener.port)
         stack.enter_context(InputThread(listener, heard, present))
         core.run(brain, server, supervisor.send)
     core.drain()

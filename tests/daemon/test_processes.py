@@ -106,6 +106,7 @@ class Daemon:
                     "engine": {"model": str(self.told)},
                     "control": {"commands": commands, "events": events},
                     "recording": {"folder": str(self.recordings)},
+                    "page": {"enabled": False},
                 }
             )
         )

@@ -56,6 +56,7 @@ class RunningDaemon:
             "engine": {"model": str(model)},
             "control": {"commands": commands, "events": events},
             "recording": {"folder": str(self.recordings)},
+            "page": {"enabled": False},
         }
         config = folder / "config.yaml"
         config.write_text(yaml.safe_dump(settings))

@@ -113,7 +113,7 @@ class StageByHand:
         self.output = OutputByHand(self.wire, guard, self.inbox, self.clock)
         self._listener = Listener(self.keyboard, guard)
         self._played = playing_into(self.inbox, self.clock.seconds)
-        self._present = presence_into(self.inbox, self.keyboard.name)
+        self._present = presence_into(self.inbox, self.keyboard)
         turns = Turns(parameters or Parameters())
         self.core = Core(turns, self.clock, self.inbox, self._listener, self.output)
         self.core.begin(self.brain, self.world, self.reports.append)

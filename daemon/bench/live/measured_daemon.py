@@ -40,6 +40,7 @@ class MeasuredDaemon:
             "engine": {"model": str(model.resolve())},
             "control": {"commands": commands, "events": events},
             "recording": {"enabled": False},
+            "page": {"enabled": False},
         }
         config = folder / "config.yaml"
         config.write_text(json.dumps(settings))  # every JSON document is YAML

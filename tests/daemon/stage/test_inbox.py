@@ -11,6 +11,7 @@ from daemon.messages.turns import Back, Heard, LetGo, Lost, Part
 from daemon.stage import inbox as i
 from perceivers.errors import PerformerError
 from perceivers.events import NoteOn, TimedEvent
+from tests.support.midi_ports import ScriptedInput
 
 REQUEST = Request(1, COMMANDS["state"])
 
@@ -31,12 +32,12 @@ def test_what_is_played_has_its_moment_of_the_session(inbox: i.Inbox) -> None:
 
 
 def test_a_port_that_goes_and_comes_is_a_part_lost_and_back(inbox: i.Inbox) -> None:
-    present = i.presence_into(inbox, "Performer In")
+    present = i.presence_into(inbox, ScriptedInput())
 
     present(False)
     present(True)
 
-    assert inbox.get() == Lost(Part.INPUT, "MIDI input 'Performer In' is gone")
+    assert inbox.get() == Lost(Part.INPUT, "MIDI input 'script' is gone")
     assert inbox.get() == Back(Part.INPUT)
 
 
