@@ -13,7 +13,6 @@ an end. Nothing here knows more than the rule does.
 """
 
 import argparse
-import csv
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,11 +27,11 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 import numpy as np
 
 from daemon.bench.measures.phrase_ends import chords_of, ends_after
+from daemon.bench.measures.splits import performances
 from daemon.bench.results import tell, write_json
 from daemon.parameters import Parameters
 from daemon.stage.phrase import Phrase
 from perceivers.events import NoteOn, TimedEvent
-from perceivers.midi_files import read_performance
 
 IN_TIME_S = (0.3, 1.5)
 FIXED_S = (0.5, 0.7, 0.8, 1.0, 1.2, 1.5)
@@ -140,18 +139,6 @@ def rules() -> Iterator[tuple[str, Parameters]]:
             )
     for held_s in HELD_S:
         yield f"as shipped, held {held_s:g} s", Parameters(held_after_s=held_s)
-
-
-def performances(folder: Path, split: str) -> list[list[TimedEvent]]:
-    """Read the performances of a split, or all of a folder without a manifest."""
-    manifest = folder / "MANIFEST.csv"
-    if manifest.exists():
-        with manifest.open(encoding="utf-8", newline="") as lines:
-            names = [row["path"] for row in csv.DictReader(lines) if row["split"] == split]
-        paths = [folder / name for name in names]
-    else:
-        paths = sorted([*folder.rglob("*.mid"), *folder.rglob("*.midi")])
-    return [events for path in paths if (events := read_performance(path))]
 
 
 def final_chords_s(music: Sequence[Sequence[TimedEvent]]) -> list[float]:

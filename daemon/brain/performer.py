@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from daemon.brain.answer import Answer
+from daemon.brain.following import PLAYER_NOTES, Following, Lately
 from daemon.brain.memory import Bookmark, Memory, TokenEngine
 from daemon.brain.rendering import Rendering
 from daemon.parameters import Parameters
@@ -27,6 +28,7 @@ class Turn:
 
     answer: Answer
     rendering: Rendering
+    following: Following
     bookmark: Bookmark
     struck_before: StruckChords
     heard: list[TimedEvent] = field(default_factory=list)  # from the player, in this turn
@@ -39,6 +41,7 @@ class Performer:
     def __init__(self, engine: TokenEngine, context: int) -> None:
         self._memory = Memory(engine, context)
         self._struck = StruckChords()
+        self._player = Lately(PLAYER_NOTES)
         self._turn: Turn | None = None
         self._left_down: dict[int, int] = {}  # keys of earlier turns still down: as written
 
@@ -63,6 +66,7 @@ class Performer:
         self._turn = None
         self._memory.forget()
         self._struck = StruckChords()
+        self._player = Lately(PLAYER_NOTES)
         self._left_down.clear()
 
     def hear(self, events: Sequence[TimedEvent]) -> None:
@@ -71,6 +75,7 @@ class Performer:
             written = self._as_written(event)
             self._memory.hear(written)
             self._compare(written)
+            self._player.take(event)
             if self._turn is not None:
                 self._turn.heard.append(written)
                 if isinstance(event.event, NoteOff):
@@ -122,7 +127,9 @@ class Performer:
         bookmark = self._memory.bookmark()
         self._memory.wait_until(start_s)
         answer = Answer(start_s, parameters, set(held), rng, last_event_s=start_s)
-        self._turn = Turn(answer, Rendering(start_s, parameters), bookmark, self._struck)
+        rendering = Rendering(start_s, parameters)
+        following = Following(self._player.manner())
+        self._turn = Turn(answer, rendering, following, bookmark, self._struck)
         self._follow_pedal(self._turn)
 
     def steer(self, parameters: Parameters) -> None:
@@ -173,6 +180,7 @@ class Performer:
         if event is None:
             return []
         self._compare(event)
+        turn.following.take(event)
         planned = TimedEvent(now_s, event.event)
         answer.note(planned)
         return [planned]
@@ -185,5 +193,9 @@ class Performer:
             logits = discouraged(
                 logits, self._struck, parameters.repetition_penalty, parameters.repetition_notes
             )
+        if parameters.follow:
+            towards_player = turn.following.lean()
+            if towards_player is not None:
+                logits = logits + parameters.follow * towards_player
         allowed = answer.allowed(self._memory.state, now_s, turn.rendering.keys)
         return sample(logits, allowed, answer.sampling, answer.rng)

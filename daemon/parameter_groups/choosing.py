@@ -67,6 +67,14 @@ class Choosing:
         minimum=1,
         maximum=256,
     )
+    follow: float = parameter(
+        0.0,
+        "",
+        "how much it leans towards the player's density, register, loudness and note length",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.0,
+        maximum=1.0,
+    )
     seed: int | None = parameter(
         None,
         "",
