@@ -25,6 +25,7 @@ from daemon.bench.contestants.process import ContestProcess
 from daemon.bench.contestants.protocol import random_tokens
 from daemon.bench.pictures import Bar, draw_bars, machine
 from daemon.bench.results import tell, write_json
+from daemon.brain.pace import TOKENS_PER_NOTE
 from perceivers.errors import PerformerError
 from perceivers.manifest import Manifest, read_manifest
 from perceivers.parity import TOLERANCE
@@ -37,7 +38,6 @@ NOTOCHORD = CONTESTANTS / "notochord_model.py"
 PERCEIVER_IO = CONTESTANTS / "perceiver_io_model.py"
 
 CONTEXTS = (1024, 4096, 32_768)
-TOKENS_PER_NOTE = 4.7  # of the training music, pedal and note-offs included
 FP32, INT8 = "engine-fp32", "engine-int8"
 TORCH_FORMS: dict[str, tuple[str, ...]] = {
     "torch-eager": (),

@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from daemon.brain.memory import Logits
+from daemon.brain.pace import advice, full_step_ms, notes_per_s
 from daemon.brain.performer import Performer
 from daemon.engine import Engine
+from daemon.engine.runtime import CPU
 from daemon.messages.brain import (
     BeginTurn,
     BrainFailed,
@@ -127,14 +129,22 @@ class Brain:
         self._performer = make_performer(self._engine, architecture.context)
         self._turn: int | None = None
         self._feed_within(0.0)
+        step_ms = self._engine.step_ms
+        full_ms, told = step_ms, None  # a device reads its memory in no time
+        if engine.provider == CPU.provider:
+            full_ms = full_step_ms(engine.manifest, engine.precision, step_ms)
+            told = advice(options.model, engine.manifest, engine.precision, full_ms)
         self.ready = BrainReady(
             model=str(options.model),
             provider=engine.provider,
             precision=engine.precision,
             parameters_million=engine.manifest.parameters / 1e6,
             context=architecture.context,
-            step_ms=self._engine.step_ms,
+            step_ms=step_ms,
             load_s=(time.monotonic_ns() - started_ns) / 1e9,
+            notes_per_s=notes_per_s(step_ms),
+            full_notes_per_s=notes_per_s(full_ms),
+            advice=told,
         )
 
     def serve(self) -> None:

@@ -70,8 +70,11 @@ class BrainReady:
     precision: str
     parameters_million: float
     context: int
-    step_ms: float  # median of one token at warm-up
+    step_ms: float  # median of one token at warm-up, in an empty memory
     load_s: float
+    notes_per_s: float | None = None  # that can be played, in an empty memory
+    full_notes_per_s: float | None = None  # in a full one, estimated
+    advice: str | None = None  # where these are too few: what to choose instead
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def info(model: BrainReady | None, ports: PortNames, counts: Mapping[str, int]) 
 
 
 def ready_lines(model: BrainReady, ports: PortNames, addresses: tuple[str, str]) -> list[str]:
-    """Say in a few lines what is ready and where."""
+    """Say in a few lines what is ready and where, and how much it can play."""
     has_ports = ports[0] is not None
     return [
         f"listening on {ports[0]!r}, playing on {ports[1]!r}"
@@ -106,7 +106,18 @@ def ready_lines(model: BrainReady, ports: PortNames, addresses: tuple[str, str])
         else "listening and playing on the page; MIDI ports are taken as soon as there are any",
         f"model {model.model}: {model.parameters_million:.1f} M parameters, remembers "
         f"{model.context} tokens",
-        f"{model.provider}, {model.precision}, {model.step_ms:.2f} ms per step, "
+        f"{model.provider}, {model.precision}, {model.step_ms:.2f} ms per step{_pace(model)}, "
         f"loaded in {model.load_s:.1f} s",
+        *filter(None, [model.advice]),
         f"commands at {addresses[0]}, events at {addresses[1]}",
     ]
+
+
+def _pace(model: BrainReady) -> str:
+    """Say how many notes a second can be played, if that was measured."""
+    if model.notes_per_s is None or model.full_notes_per_s is None:
+        return ""
+    return (
+        f": {model.notes_per_s:.0f} notes a second, "
+        f"about {model.full_notes_per_s:.0f} with a full memory"
+    )

@@ -7,10 +7,10 @@ from statistics import median, quantiles
 
 import numpy as np
 
-from daemon.bench.measures.step_times import step_bytes
 from daemon.engine import Engine, Snapshot
 from daemon.engine.onnx_bytes import small_model
 from daemon.engine.runtime import CPU, Device, allocate, open_session
+from daemon.engine.step_bytes import step_bytes
 
 ROUNDS = 9
 STEPS = 40  # in a round, at each context
@@ -58,7 +58,7 @@ def measure(
     for context, start in starts.items():
         rates = {length: _rate(engine, start, tokens[:length], clock) for length in lengths}
         cuts = quantiles(steps[context], n=100)
-        size = step_bytes(engine, context)
+        size = step_bytes(engine.manifest, engine.precision, context)
         floor_ms = 1000 * size / bytes_per_s
         row = DeviceRow(
             context, cuts[49], cuts[94], cuts[98], size, floor_ms, cuts[49] / floor_ms, rates

@@ -4,7 +4,6 @@ Several engines are measured in turn, round by round, each at every length of co
 memory is read between their steps: so what else the machine does meets all of them alike.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,12 +14,10 @@ from tqdm import tqdm
 from daemon.bench.contestants.protocol import random_tokens, timed_ms
 from daemon.bench.measures.bandwidth import BYTES_OF_MEMORY, Reader
 from daemon.engine import Engine
-from perceivers.architecture import Architecture
-from perceivers.manifest import KEYS_TABLE
+from daemon.engine.step_bytes import step_bytes
 
 CHUNKS = (1, 2, 4, 8, 16, 32, 64)
 RUNS_OF_A_CHUNK = 3  # in a round
-BYTES_OF_A_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "int8": 1 + 4 / 32}  # of 32, one scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ class _Cell:
 
     def step_bytes(self, steps: int) -> int:
         """Return the bytes that the middle one of `steps` steps reads."""
-        return step_bytes(self.engine, self.context + steps // 2)
+        return step_bytes(self.engine.manifest, self.engine.precision, self.context + steps // 2)
 
     def forget(self) -> None:
         """Drop what was found so far: the first round warms up."""
@@ -130,34 +127,3 @@ def measure(
                 cell.forget()
     bytes_per_ms = median(speeds)
     return [cell.row(steps, bytes_per_ms) for cell in cells], 1000 * bytes_per_ms
-
-
-def step_bytes(engine: Engine, context: int) -> int:
-    """Return the bytes that one step reads: the matrices once, and all that it sees in caches.
-
-    What is looked up by token is not counted, a row of each being read: the embedding, the table of
-    keys, the first query, and over rows the keys and values of every scale. Over blocks the values
-    are a matrix like any other.
-    """
-    manifest, precision = engine.manifest, engine.precision
-    architecture = manifest.architecture
-    each = BYTES_OF_A_WEIGHT[precision]
-    weights = 0.0
-    for name, place in manifest.tensors.items():
-        if name == "head.weight":
-            weights += math.prod(place.shape) * BYTES_OF_A_WEIGHT["fp32"]
-        elif len(place.shape) > 1 and not _is_looked_up(name, architecture):
-            weights += math.prod(place.shape) * each
-    row = architecture.dim * (2 if precision == "fp16" else 4)
-    if manifest.is_in_blocks(precision):
-        weights += len(architecture.scales) * architecture.vocabulary_size * row
-    rows = sum(min(context, cache.window) for cache in manifest.caches[precision])
-    return round(weights) + rows * row
-
-
-def _is_looked_up(name: str, architecture: Architecture) -> bool:
-    """Tell whether a token finds what this weight makes of it in a table."""
-    if name == "crosses.0.attention.query.weight":
-        return not architecture.knows_keys
-    of_context = name.startswith("crosses.") and name.endswith((".key.weight", ".value.weight"))
-    return of_context or name in ("embedding.weight", KEYS_TABLE)

@@ -17,8 +17,8 @@ from daemon.bench.contestants.protocol import random_tokens
 from daemon.bench.measures.bandwidth import Reader
 from daemon.bench.measures.footprint import PARTS
 from daemon.bench.measures.footprint import measure as measure_footprint
-from daemon.bench.measures.step_times import step_bytes
 from daemon.engine import Engine
+from daemon.engine.step_bytes import step_bytes
 from export.verify import stepped_logits
 from perceivers.errors import PerformerError
 from tests.support.make_model import TINY, make_checkpoint, make_model
@@ -137,9 +137,14 @@ def test_bytes_of_a_step_are_those_of_matrices_and_visible_rows() -> None:
     matrices = 4 * (attentions * architecture.dim**2 + architecture.dim * 397 + tables)
     row = 4 * architecture.dim
 
-    assert step_bytes(engine, 0) == pytest.approx(matrices, rel=0.01)
-    assert step_bytes(engine, 10) - step_bytes(engine, 0) == 10 * row * (2 + 2 * 6)
-    assert step_bytes(engine, 20_001) - step_bytes(engine, 20_000) == row
+    assert step_bytes(engine.manifest, "fp32", 0) == pytest.approx(matrices, rel=0.01)
+    assert step_bytes(engine.manifest, "fp32", 10) - step_bytes(
+        engine.manifest, "fp32", 0
+    ) == 10 * row * (2 + 2 * 6)
+    assert (
+        step_bytes(engine.manifest, "fp32", 20_001) - step_bytes(engine.manifest, "fp32", 20_000)
+        == row
+    )
 
 
 @pytest.mark.parametrize("size", [4096, 100_001, 2**20])

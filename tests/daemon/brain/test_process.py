@@ -45,6 +45,22 @@ def serving(model: Path, feed_after_s: float | None) -> Iterator[Connection]:
         assert not thread.is_alive()
 
 
+def test_a_brain_that_is_ready_says_how_many_notes_a_second_it_can_play(
+    tiny_model_folder: Path,
+) -> None:
+    stage, its_own = Pipe()
+    options = BrainOptions(tiny_model_folder, "cpu", "fp32", 1, 0.3, 0.0, time.monotonic_ns())
+
+    ready = Brain(its_own, options, Performer).ready
+
+    assert ready.step_ms > 0
+    assert ready.notes_per_s is not None
+    assert ready.full_notes_per_s is not None
+    assert 0 < ready.full_notes_per_s < ready.notes_per_s
+    assert ready.advice is None  # a model so small plays thousands
+    stage.close()
+
+
 def received(stage: Connection) -> object:
     assert stage.poll(PATIENCE_S), "the brain says nothing"
     return stage.recv()

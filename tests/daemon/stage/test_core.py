@@ -4,6 +4,7 @@ Each state, each loss and each order of arrival, by hand: no thread, no process,
 """
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -75,6 +76,17 @@ def test_it_starts_the_brain_and_says_when_all_is_there(stage: StageByHand) -> N
     assert stage.state == "listening"
     (ready,) = [report for report in stage.reports if isinstance(report, Ready)]
     assert "commands at commands, events at events" in ready.lines
+    assert len(ready.lines) == 4
+
+
+def test_it_says_how_many_notes_a_second_can_be_played_and_what_to_choose_if_they_are_few(
+    stage: StageByHand,
+) -> None:
+    stage.put(replace(READY, notes_per_s=425.4, full_notes_per_s=7.2, advice="choose another"))
+
+    (ready,) = [report for report in stage.reports if isinstance(report, Ready)]
+    assert any("425 notes a second, about 7 with a full memory" in line for line in ready.lines)
+    assert "choose another" in ready.lines
 
 
 def test_what_is_heard_goes_to_the_turns_the_brain_the_supervisor_and_the_world(
