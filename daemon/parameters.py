@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from daemon.parameter_groups.giving_way import HandBack, HeldKeys, WhenPlayedOver
 from daemon.parameter_groups.limits import Limits, refuse_contradictions
 from daemon.parameter_groups.rows import Applies, parameter
 from daemon.parameter_groups.turn_taking import Entry, LengthUnit, Trigger
@@ -21,9 +22,12 @@ __all__ = [
     "Applies",
     "Changes",
     "Entry",
+    "HandBack",
+    "HeldKeys",
     "LengthUnit",
     "Parameters",
     "Trigger",
+    "WhenPlayedOver",
     "as_json",
     "with_changes",
     "with_words",

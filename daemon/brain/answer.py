@@ -1,21 +1,25 @@
 """An answer in progress: what it has played, when it is long enough, what it may play next."""
 
+import math
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from daemon.brain import limits
-from daemon.parameters import LengthUnit, Parameters
+from daemon.brain.ducking import Ducking
+from daemon.messages.brain import CLOSING_S, LAST_PHRASE_S
+from daemon.parameters import LengthUnit, Parameters, WhenPlayedOver
 from perceivers import vocabulary as v
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.grammar import Mask, allowed_tokens, mask_of
 from perceivers.sampling import NOTE_ONS, TIME_SHIFTS, SamplingSettings
 from perceivers.score import ScoreState
 
+SHORTEST_MATCH_S = 1.0
 LONGEST_REST_S = 3.0
-CLOSING_S = 2.0  # after its length, keys still down have this long to come up by themselves
+REST_S = 0.35  # so long without a strike is a rest, at which a phrase may end
 PEDAL_LINGERS_S = 0.4  # the last chord rings this long before the pedal comes up
 
 _OPENING = mask_of(v.Kind.NOTE_ON, v.Kind.VELOCITY)
@@ -31,18 +35,24 @@ class Answer:
     parameters: Parameters
     held: set[int]  # keys that the player holds: no sounding key is struck or released here
     rng: np.random.Generator
+    phrase_s: float = 0.0  # how long the player's last phrase was; 0: there was none
     own: dict[int, float] = field(default_factory=dict)  # pitches that sound, and since when
     own_pedal: bool = False
     struck_s: deque[float] = field(default_factory=lambda: deque(maxlen=limits.MOST_IN_WINDOW))
     notes: int = 0
     last_event_s: float = 0.0
+    last_onset_s: float = 0.0
+    rest_by_s: float | None = None  # by when it closes at the latest, or at its next rest
     closing_from_s: float | None = None
     complete: bool = False
+    ducking: Ducking = field(default_factory=Ducking)
     sampling: SamplingSettings = field(init=False)
     _keys: limits.Keys = field(init=False)
+    _taken_s: dict[int, float] = field(default_factory=dict)  # pitches that the player took over
 
     def __post_init__(self) -> None:
         self.steer(self.parameters)
+        self.last_event_s = self.last_onset_s = self.start_s
 
     def steer(self, parameters: Parameters) -> None:
         """Use these parameters from the next token on."""
@@ -61,7 +71,7 @@ class Answer:
         self.last_event_s = event.time_s
         match event.event:
             case NoteOn(pitch=pitch):
-                self.own[pitch] = event.time_s
+                self.own[pitch] = self.last_onset_s = event.time_s
                 self.struck_s.append(event.time_s)
                 self.notes += 1
             case NoteOff(pitch=pitch):
@@ -69,18 +79,60 @@ class Answer:
             case Pedal(down=down):
                 self.own_pedal = down
 
+    def respect(self, event: TimedEvent, own_pitch: int | None) -> None:
+        """Take note of what the player does: a key that the player holds is the player's.
+
+        `own_pitch` is the pitch of its own that sounds on that key, if one does.
+        """
+        match event.event:
+            case NoteOn(pitch=pitch, velocity=velocity):
+                self.held.add(pitch)
+                if own_pitch is not None:
+                    self.own.pop(own_pitch, None)
+                    self._taken_s[own_pitch] = event.time_s
+                if self.parameters.when_played_over == WhenPlayedOver.DUCK:
+                    self.ducking.duck(event.time_s, velocity)
+            case NoteOff(pitch=pitch):
+                self.held.discard(pitch)
+
+    def rest_soon(self, now_s: float) -> None:
+        """Close at the next rest."""
+        if self.rest_by_s is None:
+            self.rest_by_s = now_s + LAST_PHRASE_S
+
+    def close(self, from_s: float, played: Iterable[TimedEvent]) -> None:
+        """Begin nothing new from now on; of what was planned, only this was played."""
+        self.own, self.own_pedal, self.notes, self.complete = {}, False, 0, False
+        for event in played:
+            self.note(event)
+        for pitch, taken_s in self._taken_s.items():
+            if self.own.get(pitch, math.inf) <= taken_s:
+                del self.own[pitch]
+        self.closing_from_s = self.last_event_s = from_s
+
     def is_over(self, now_s: float) -> bool:
         """Tell whether all is played; once its length is reached, the answer closes first."""
-        if self.closing_from_s is None and self._length_reached(now_s):
+        if self.closing_from_s is None and (self._length_reached(now_s) or self._rests(now_s)):
             self.closing_from_s = now_s
         if self.closing_from_s is None:
             return False
         return not self.own or now_s - self.closing_from_s >= CLOSING_S
 
     def _length_reached(self, now_s: float) -> bool:
-        if self.parameters.length_unit == LengthUnit.NOTES:
-            return self.notes >= self.parameters.length
-        return now_s - self.start_s >= self.parameters.length
+        length = self.parameters.length
+        match self.parameters.length_unit:
+            case LengthUnit.NOTES:
+                return self.notes >= length
+            case LengthUnit.OPEN:
+                return False
+            case LengthUnit.MATCH if self.phrase_s:
+                length = max(SHORTEST_MATCH_S, self.phrase_s)
+        return now_s - self.start_s >= length
+
+    def _rests(self, now_s: float) -> bool:
+        if self.rest_by_s is None:
+            return False
+        return now_s >= self.rest_by_s or now_s - self.last_onset_s >= REST_S
 
     def release(self, now_s: float) -> list[TimedEvent]:
         """Return the events that leave nothing of its own sounding."""
@@ -132,7 +184,8 @@ class Answer:
     ) -> bool:
         """Take from a mask what limits forbid to strike; return whether anything can be struck."""
         keys = self._keys
-        if not limits.may_strike(self.parameters, len(self.own), self.struck_s, now_s):
+        may_strike = limits.may_strike(self.parameters, len(self.own), self.struck_s, now_s)
+        if not may_strike or not self.ducking.may_strike(self.struck_s, now_s):
             keys = limits.NO_KEYS
         mask[NOTE_ONS] &= keys
         for key in sounding if self.parameters.transpose else ():
@@ -145,6 +198,7 @@ class Answer:
             can_strike = bool(mask[_VELOCITIES].any() and keys.any())
         if not can_strike:
             mask[_VELOCITIES] = False
+        self.ducking.soften(mask, state, now_s)
         return can_strike
 
     def _forgotten(self, now_s: float, pace: float) -> Mask:

@@ -158,15 +158,17 @@ class Memory:
         self._bookmarked = True
         return Bookmark(self.token_count, self._encoder.state.copy(), self._offset_s)
 
-    def agree(self, bookmark: Bookmark, truth: Sequence[TimedEvent]) -> None:
+    def agree(
+        self, bookmark: Bookmark, truth: Sequence[TimedEvent], *, may_again: bool = False
+    ) -> None:
         """Make everything since the bookmark be what was really heard: `truth`, in order of time.
 
         Tokens that led to the events of `truth` stay in the caches; those behind the first
-        difference are forgotten, and the rest of `truth` is heard.
+        difference are forgotten, and the rest of `truth` is heard. `may_again`: the bookmark stays.
         """
         kept_tokens, kept_events, state, offset_s = self._agreement(bookmark, truth)
         self._return_to(bookmark.token_count + kept_tokens)
-        self._bookmarked = False
+        self._bookmarked = may_again
         self._encoder = StreamEncoder(state)
         self._offset_s = offset_s
         for event in truth[kept_events:]:
@@ -211,14 +213,12 @@ class Memory:
             self._feed_again()
             return
         self._fed = known
-        self._moments = {known: moment}
+        self._moments = {count: kept for count, kept in self._moments.items() if count <= known}
 
     def _feed_again(self) -> None:
         """Let the caches be filled anew from the history: the slow way back, past every mark."""
         self._engine.reset()
-        self._dropped += max(0, len(self._tokens) - self._context)
-        self._tokens = self._tokens[-self._context :]
-        self._fed = self._dropped
+        self._fed = max(self._dropped, self.token_count - self._context)
         self._moments = {}
 
     def _forget_oldest(self) -> None:

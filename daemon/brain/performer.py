@@ -31,6 +31,7 @@ class Turn:
     following: Following
     bookmark: Bookmark
     struck_before: StruckChords
+    planned: list[tuple[TimedEvent, TimedEvent]] = field(default_factory=list)  # written, sounding
     heard: list[TimedEvent] = field(default_factory=list)  # from the player, in this turn
     adopted: list[TimedEvent] = field(default_factory=list)  # pedal changes still to be planned
 
@@ -78,10 +79,14 @@ class Performer:
             self._player.take(event)
             if self._turn is not None:
                 self._turn.heard.append(written)
-                if isinstance(event.event, NoteOff):
-                    self._turn.answer.held.discard(event.event.pitch)
+                self._respect(self._turn, event)
         if self._turn is not None:
             self._follow_pedal(self._turn)
+
+    def _respect(self, turn: Turn, event: TimedEvent) -> None:
+        """Let the answer know what the player does on the keys."""
+        if not isinstance(event.event, Pedal):
+            turn.answer.respect(event, turn.rendering.own_pitch(event.event.pitch))
 
     def _as_written(self, event: TimedEvent) -> TimedEvent:
         """Return what was heard as the memory has it: in its time, its own keys as written."""
@@ -122,11 +127,12 @@ class Performer:
         held: frozenset[int],
         parameters: Parameters,
         rng: np.random.Generator,
+        phrase_s: float = 0.0,
     ) -> None:
         """Continue at `start_s`: the silence up to it is heard, and nothing planned lies before."""
         bookmark = self._memory.bookmark()
         self._memory.wait_until(start_s)
-        answer = Answer(start_s, parameters, set(held), rng, last_event_s=start_s)
+        answer = Answer(start_s, parameters, set(held), rng, phrase_s)
         rendering = Rendering(start_s, parameters)
         following = Following(self._player.manner())
         self._turn = Turn(answer, rendering, following, bookmark, self._struck)
@@ -151,20 +157,56 @@ class Performer:
                 break
             written = [*turn.adopted, *self._plan_token(turn)]
             turn.adopted.clear()
-            planned += [turn.rendering.sounding(event) for event in written]
+            sounding = [turn.rendering.sounding(event) for event in written]
+            turn.planned += zip(written, sounding, strict=True)
+            planned += sounding
         return planned
 
-    def end_turn(self, performed: Sequence[TimedEvent]) -> None:
-        """End the turn; `performed` is what was really sent. The memory is made to agree."""
+    def conclude(self, from_s: float | None) -> None:
+        """Begin nothing new in this turn, from a moment on; None: from the next rest on.
+
+        What was planned for later than `from_s` is forgotten, for it will not be played; the turn
+        is planned on from there.
+        """
         turn = self._turn
         if turn is None:
             return
+        if from_s is None:
+            turn.answer.rest_soon(self._now_s(turn))
+            return
+        turn.planned = [pair for pair in turn.planned if pair[1].time_s <= from_s]
+        turn.adopted.clear()
+        kept = [written for written, _ in turn.planned]
+        turn.rendering.withdraw(from_s, turn.planned)
+        in_written_time = turn.rendering.written_s
+        planned = [TimedEvent(in_written_time(time_s), event) for time_s, event in kept]
+        self._go_back(turn, planned, may_again=True)
+        self._memory.wait_until(in_written_time(from_s))
+        turn.answer.close(from_s, kept)
+        self._follow_pedal(turn)
+
+    def end_turn(self, performed: Sequence[TimedEvent], heard: Sequence[TimedEvent] = ()) -> None:
+        """End the turn; `performed` is what was really sent. The memory is made to agree.
+
+        `heard` is what the player did beside that of which `hear` was told.
+        """
+        turn = self._turn
+        if turn is None:
+            return
+        turn.heard += [self._as_written(event) for event in heard]
+        for event in heard:
+            self._player.take(event)
         self._turn = None
-        truth = [*turn.heard, *turn.rendering.written(performed)]
-        truth.sort(key=lambda event: event.time_s)
-        self._memory.agree(turn.bookmark, truth)
+        self._go_back(turn, turn.rendering.written(performed))
         self._memory.shift_clock(self._now_s(turn) - self._memory.now_s)
         self._left_down |= turn.rendering.left
+
+    def _go_back(
+        self, turn: Turn, played: Sequence[TimedEvent], *, may_again: bool = False
+    ) -> None:
+        """Let this, and what was heard, be all that happened since the turn began."""
+        truth = sorted([*turn.heard, *played], key=lambda event: event.time_s)
+        self._memory.agree(turn.bookmark, truth, may_again=may_again)
         self._struck = turn.struck_before
         for event in truth:
             self._compare(event)

@@ -28,6 +28,7 @@ from daemon.messages.brain import (
     BeginTurn,
     BrainFailed,
     BrainReady,
+    Conclude,
     EndTurn,
     FromBrain,
     Hear,
@@ -128,6 +129,7 @@ class Brain:
         architecture = engine.manifest.architecture
         self._performer = make_performer(self._engine, architecture.context)
         self._turn: int | None = None
+        self._plan = 0  # of this turn
         self._feed_within(0.0)
         step_ms = self._engine.step_ms
         full_ms, told = step_ms, None  # a device reads its memory in no time
@@ -178,9 +180,12 @@ class Brain:
                 self._begin(message)
             case Steer(parameters=parameters):
                 self._performer.steer(parameters)
-            case EndTurn(turn=turn, performed=performed) if turn == self._turn:
+            case Conclude(turn=turn, from_s=from_s) if turn == self._turn:
+                self._plan += from_s is not None
+                self._performer.conclude(from_s)
+            case EndTurn(turn=turn, performed=performed, heard=heard) if turn == self._turn:
                 self._turn = None
-                self._performer.end_turn(performed)
+                self._performer.end_turn(performed, heard)
                 self._feed_within(0.0)
             case Recall(history=history):
                 self._turn = None
@@ -204,7 +209,10 @@ class Brain:
         seed = message.parameters.seed
         rng = np.random.default_rng(secrets.randbits(31) if seed is None else seed)
         self._turn = message.turn
-        self._performer.begin_turn(message.start_s, message.held, message.parameters, rng)
+        self._plan = 0
+        self._performer.begin_turn(
+            message.start_s, message.held, message.parameters, rng, message.phrase_s
+        )
         self._feed_within(0.0)
 
     def _work(self, now_s: float) -> bool:
@@ -219,9 +227,9 @@ class Brain:
             return False
         events = self._performer.plan(horizon_s, most_tokens=1)  # what is ready leaves at once
         if events:
-            self._say(Planned(self._turn, tuple(events)))
+            self._say(Planned(self._turn, tuple(events), self._plan))
         if self._performer.planned_until_s is None:
-            self._say(PlanComplete(self._turn, "length"))
+            self._say(PlanComplete(self._turn, "length", self._plan))
         return True
 
     def _idle_s(self, next_pulse_s: float) -> float:

@@ -87,6 +87,21 @@ class Rendering:
         scaled = round(written * self._parameters.velocity_scale)
         return min(max(scaled, self._parameters.lowest_velocity), self._parameters.highest_velocity)
 
+    def own_pitch(self, key: int) -> int | None:
+        """Return the written pitch that sounds on a key, if one does."""
+        return next((pitch for pitch, on in self._keys.items() if on == key), None)
+
+    def withdraw(self, after_s: float, kept: Sequence[tuple[TimedEvent, TimedEvent]]) -> None:
+        """Forget what was to sound later; `kept` is the rest, as written and as it sounds."""
+        for key, strokes in self._strokes.items():
+            self._strokes[key] = deque(each for each in strokes if each.sounding_s <= after_s)
+        self._keys.clear()
+        for (_, written), (_, sounding) in kept:
+            if isinstance(written, NoteOn) and isinstance(sounding, NoteOn):
+                self._keys[written.pitch] = sounding.pitch
+            elif isinstance(written, NoteOff):
+                self._keys.pop(written.pitch, None)
+
     def written(self, performed: Sequence[TimedEvent]) -> list[TimedEvent]:
         """Return what really left, in order of time, as it was written."""
         return [self._read_back(sent) for sent in performed]

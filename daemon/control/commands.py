@@ -140,6 +140,12 @@ COMMANDS: dict[str, Command] = {
             arguments=_by_name(PlayedEvents()),
             at_least=1,
         ),
+        Command(
+            "finish",
+            "hand the turn back, as the parameter hand_back says",
+            Answers.STATE,
+            t.Finish,
+        ),
         Command("panic", "silence everything at once, on every channel", Answers.STATE, t.Panic),
         Command("reset", "forget what was played so far", Answers.STATE, t.Reset),
         Command("state", "what the Performer is doing", Answers.STATE),

@@ -10,6 +10,11 @@ from perceivers.events import TimedEvent
 
 Events = tuple[TimedEvent, ...]
 
+CLOSING_S = 2.0
+"""How long keys have to come up by themselves, once nothing new is to begin in an answer."""
+LAST_PHRASE_S = 2.0
+"""How long an answer that is to end at its next rest may take to come to one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hear:
@@ -26,6 +31,19 @@ class BeginTurn:
     start_s: float
     held: frozenset[int]  # pitches whose keys the player holds: not to be struck or released
     parameters: Parameters
+    phrase_s: float = 0.0  # how long the player's last phrase was; 0: there was none
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """To the brain: begin nothing new, let the keys come up; what it then says is another plan.
+
+    What was planned for later than `from_s` is not played: from there on it plans anew, and has
+    CLOSING_S for it. Without a moment all stays planned, and it concludes at the next rest.
+    """
+
+    turn: int
+    from_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +57,13 @@ class Steer:
 class EndTurn:
     """To the brain: the turn is over, and this is what was really sent, in order of time.
 
-    The brain makes its memory agree: what was planned and not sent is forgotten.
+    The brain makes its memory agree: what was planned and not sent is forgotten. `heard` is what
+    the player did meanwhile that it was not told as it happened, because it did not concern it.
     """
 
     turn: int
     performed: Events
+    heard: Events = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +78,7 @@ class Quit:
     """To the brain: end."""
 
 
-ToBrain = Hear | BeginTurn | Steer | EndTurn | Recall | Quit
+ToBrain = Hear | BeginTurn | Conclude | Steer | EndTurn | Recall | Quit
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +103,7 @@ class Planned:
 
     turn: int
     events: Events
+    plan: int = 0  # of this turn: how often it was told to plan anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +112,7 @@ class PlanComplete:
 
     turn: int
     reason: str  # "length", "ending" or "stopped"
+    plan: int = 0  # as in Planned
 
 
 @dataclass(frozen=True, slots=True)

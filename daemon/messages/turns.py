@@ -67,6 +67,11 @@ class Stop(Commanded):
 
 
 @dataclass(frozen=True, slots=True)
+class Finish(Commanded):
+    """Hand the turn back as the parameter `hand_back` says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Panic(Commanded):
     """Be silent, whatever it takes."""
 
@@ -146,6 +151,13 @@ class ReleaseAfterPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Forget what was planned for later than a moment; what sounds goes on."""
+
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SilenceAll:
     """Release, and tell every channel to be silent; `Released` follows."""
 
@@ -190,6 +202,6 @@ class Refuse:
 
 
 Action = (
-    ToBrain | Play | Hold | Release | ReleaseAfterPlan | SilenceAll
+    ToBrain | Play | Hold | Withdraw | Release | ReleaseAfterPlan | SilenceAll
     | Enter | TurnEnded | Changed | Forget | Refuse
 )  # fmt: skip

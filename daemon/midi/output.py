@@ -78,6 +78,11 @@ class Output:
         with self._sending_now() as sending:
             sending.hold(held)
 
+    def withdraw(self, after_ns: int) -> None:
+        """Forget what is planned for later than a moment; what sounds waits for another plan."""
+        with self._sending_now() as sending:
+            sending.withdraw(after_ns)
+
     def release(self) -> None:
         """Forget what is planned and let go of all that sounds; `Released` follows.
 

@@ -88,6 +88,11 @@ class Schedule:
             self._owed.discard(pitch)
             self._release_pitch(pitch, now_ns)
 
+    def withdraw(self, after_ns: int) -> None:
+        """Forget what is planned for later than a moment; what sounds goes on."""
+        self._planned = [message for message in self._planned if message.due_ns <= after_ns]
+        heapq.heapify(self._planned)
+
     def release(self, now_ns: int, *, even_held: bool = False) -> None:
         """Forget every plan and let go of all that sounds, at once.
 

@@ -109,6 +109,11 @@ class Sending:
         """Take note of the keys that the player holds."""
         self._schedule.hold(held, self._now_ns())
 
+    def withdraw(self, after_ns: int) -> None:
+        """Forget what is planned for later than a moment; what sounds waits for another plan."""
+        self._schedule.withdraw(after_ns)
+        self._ending = False
+
     def release(self) -> None:
         """Forget what is planned and let go of all that sounds; `Released` follows.
 

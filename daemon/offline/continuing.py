@@ -14,7 +14,7 @@ from daemon.brain.performer import Performer
 from daemon.engine import Engine
 from daemon.engine.primed_engine import PrimedEngine
 from daemon.offline.piano_roll import draw_piano_roll
-from daemon.parameters import Parameters
+from daemon.parameters import LengthUnit, Parameters
 from perceivers.errors import MidiFileError, PerformerError, SettingsError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track, read_performance, write_performance
@@ -92,6 +92,8 @@ def jobs_of(options: OfflineOptions) -> list[Job]:
     Raises SettingsError where the request contradicts itself.
     """
     sources, cuts_s, takes = options.sources, options.cuts_s, options.takes
+    if options.parameters.length_unit == LengthUnit.OPEN:
+        raise SettingsError("length_unit open never ends in a file; use seconds, notes or match")
     if len(cuts_s) not in (0, 1, len(sources)):
         raise SettingsError(
             f"--at has {len(cuts_s)} instants for {len(sources)} files; give one, or one for each"

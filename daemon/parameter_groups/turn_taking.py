@@ -12,6 +12,8 @@ class LengthUnit(StrEnum):
 
     SECONDS = "seconds"
     NOTES = "notes"
+    MATCH = "match"  # as long as the player's last phrase
+    OPEN = "open"  # until it is handed back
 
 
 class Trigger(StrEnum):
@@ -35,7 +37,7 @@ class TurnTaking(Choosing):
     length: float = parameter(
         15.0,
         "s or notes",
-        "how long an answer is",
+        "how long an answer is, in what length_unit counts",
         applies=Applies.NEXT_TOKEN,
         minimum=1.0,
         maximum=3600.0,
@@ -43,7 +45,7 @@ class TurnTaking(Choosing):
     length_unit: str = parameter(
         LengthUnit.SECONDS.value,
         "",
-        "what length counts",
+        "what length counts; match: as long as the player's phrase; open: until handed back",
         applies=Applies.NEXT_TOKEN,
         choices=tuple(LengthUnit),
     )

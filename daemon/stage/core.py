@@ -18,6 +18,7 @@ from daemon.messages.brain import (
     BeginTurn,
     BrainFailed,
     BrainReady,
+    Conclude,
     EndTurn,
     FromBrain,
     Hear,
@@ -288,13 +289,13 @@ class Core:
         actions = self.turns.handle(happened, self._clock.now_s())
         for action in actions:
             self._do(action)
-        if any(isinstance(action, t.Release | t.SilenceAll) for action in actions):
+        if any(isinstance(action, t.Withdraw | t.Release | t.SilenceAll) for action in actions):
             self._tell_withdrawn(actions)
         return actions
 
     def _do(self, action: t.Action) -> None:
         match action:
-            case Hear() | BeginTurn() | Steer() | EndTurn() | Recall():
+            case Hear() | BeginTurn() | Conclude() | Steer() | EndTurn() | Recall():
                 self._brain.say(action)
             case t.Play(events, channel):
                 nanoseconds = self._clock.nanoseconds
@@ -302,6 +303,8 @@ class Core:
                 self._world.publish("planned", descriptions.planned(self.turns.turn, events))
             case t.Hold(pitches):
                 self._output.hold(pitches)
+            case t.Withdraw(after_s):
+                self._output.withdraw(self._clock.nanoseconds(after_s))
             case t.Release():
                 self._output.release()
             case t.ReleaseAfterPlan():

@@ -7,7 +7,7 @@ import math
 import statistics
 from collections import deque
 
-from daemon.parameters import Parameters
+from daemon.parameters import HeldKeys, Parameters
 from perceivers.events import Event, NoteOff, NoteOn, Pedal
 
 CHORD_S = 0.05  # strikes so near to each other are one onset
@@ -25,23 +25,41 @@ class Phrase:
         """Struck since the last turn."""
         self.last_heard_s = 0.0
         self.last_release_s: float | None = None
+        self._released: set[int] = set()  # of those held: they count as released already
+        self._began_s: float | None = None
         self._onset_s: float | None = None
         self._intervals_s: deque[float] = deque(maxlen=INTERVALS)
 
-    def hear(self, event: Event, time_s: float) -> None:
-        """Keep account of what the player does."""
+    def hear(self, event: Event, time_s: float) -> bool:
+        """Keep account of what the player does; tell whether it is news.
+
+        It is none if a key comes up that counts as released already.
+        """
         self.last_heard_s = time_s
+        is_news = True
         if isinstance(event, NoteOn):
             self.held.add(event.pitch)
+            self._released.discard(event.pitch)
             self.notes += 1
             self._strike(time_s)
         elif isinstance(event, NoteOff):
+            is_news = event.pitch not in self._released
+            self._released.discard(event.pitch)
             self.held.discard(event.pitch)
             self.last_release_s = time_s
         else:
             self.pedal_down = event.down
+        return is_news
+
+    def count_as_released(self) -> list[int]:
+        """Let the keys that are down count as released; return those that did not yet."""
+        released = sorted(self.held - self._released)
+        self._released.update(released)
+        return released
 
     def _strike(self, time_s: float) -> None:
+        if self._began_s is None:
+            self._began_s = time_s
         if self._onset_s is None:
             self._onset_s = time_s
         elif time_s - self._onset_s > CHORD_S:
@@ -51,6 +69,7 @@ class Phrase:
     def end(self) -> None:
         """Begin another phrase: nothing was played yet."""
         self.notes = 0
+        self._began_s = None
         self._onset_s = None
         self._intervals_s.clear()
 
@@ -60,6 +79,11 @@ class Phrase:
         if self.pedal_down:
             events.append(Pedal(down=False))
         return events
+
+    @property
+    def length_s(self) -> float:
+        """How long it is, from its first strike to what was done last."""
+        return 0.0 if self._began_s is None else self.last_heard_s - self._began_s
 
     @property
     def interval_s(self) -> float | None:
@@ -86,9 +110,13 @@ class Phrase:
             return None
         if not self.held:
             return self.last_heard_s + self.silence_s(parameters)
-        if parameters.held_after_s is None:
+        if parameters.held_after_s is None or parameters.held_keys == HeldKeys.WAIT:
             return None
         return self.last_heard_s + parameters.held_after_s
+
+    def is_over(self, parameters: Parameters, now_s: float) -> bool:
+        """Tell whether nobody plays any more, however few notes there were."""
+        return not self.held and now_s >= self.last_heard_s + self.silence_s(parameters)
 
     def next_beat_s(self, from_s: float) -> float:
         """Return the first moment from `from_s` on that lies on the player's own pulse."""

@@ -6,39 +6,29 @@ never wait for the model. All times are seconds of the session.
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
 from daemon.messages import turns as t
-from daemon.messages.brain import BeginTurn, EndTurn, Hear, PlanComplete, Planned, Recall, Steer
+from daemon.messages.brain import BeginTurn, Hear, PlanComplete, Planned, Recall, Steer
 from daemon.messages.turns import Action, Occurrence, Part, State
-from daemon.parameters import APPLIES, Applies, Entry, Parameters, Trigger, as_json, with_changes
+from daemon.parameters import (
+    APPLIES,
+    Applies,
+    Entry,
+    HeldKeys,
+    Parameters,
+    Trigger,
+    WhenPlayedOver,
+    as_json,
+    with_changes,
+)
 from daemon.stage.phrase import Phrase
+from daemon.stage.turn import Ending, Turn
 from perceivers.errors import SettingsError
-from perceivers.events import Event, NoteOn, TimedEvent
+from perceivers.events import NoteOff, NoteOn, TimedEvent
 
 HISTORY_EVENTS = 20_000  # more than any model remembers
 LEFT_TO_COMPUTE_S = 0.02  # from the trigger to the first note, when all was read
-
-_TURN = (State.PERFORMING, State.HANDING_BACK)
-
-
-@dataclass(slots=True)
-class _Turn:
-    """What is known of the turn that lasts."""
-
-    number: int
-    parameters: Parameters
-    trigger_s: float
-    decision_s: float | None
-    known_to_brain: bool = True
-    complete: bool = False
-    forget: bool = False  # what was played until its end, when it has ended
-    end_reason: str = ""
-    first_note_s: float | None = None
-    performed: list[TimedEvent] = field(default_factory=list)
-    heard: list[TimedEvent] = field(default_factory=list)  # while performing
-    heard_after: list[TimedEvent] = field(default_factory=list)  # while handing back
 
 
 class Turns:
@@ -60,9 +50,10 @@ class Turns:
         self.missing = {Part.MODEL: "the model is being loaded"} if missing is None else missing
         self._now_s = 0.0
         self._was_ready = False
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
         self._turns = 0
         self._phrase = Phrase()
+        self._waiting: tuple[Parameters, str] | None = None  # a turn, for the player's hands
 
     @property
     def turn(self) -> int | None:
@@ -72,6 +63,9 @@ class Turns:
     @property
     def next_deadline_s(self) -> float | None:
         """When to hand in a Tick, if nothing happens before."""
+        if self._turn is not None:
+            is_ending = self._turn.ending is Ending.BY_ITSELF
+            return self._turn.cut_at_s if is_ending else None
         if self.state not in (State.ARMED, State.CAPTURING):
             return None
         if Trigger.SILENCE not in self.parameters.trigger:
@@ -95,29 +89,31 @@ class Turns:
 
     @_on.register
     def _heard(self, heard: t.Heard) -> list[Action]:
-        return [*self._hear(heard.event), *self._settle("player")]
+        actions = self._hear(heard.event)
+        if self._waiting is not None and not self._phrase.held:
+            return [*actions, *self._begin(*self._waiting)]
+        return [*actions, *self._settle("player")]
 
     def _hear(self, timed: TimedEvent) -> list[Action]:
-        """Take in one thing that the player did; yield to it if it is a note."""
-        actions = self._note(timed.event, timed.time_s)
+        """Take in one thing that the player did; a strike is answered as the policy says."""
+        before = len(self._phrase.held)
+        is_news = self._phrase.hear(timed.event, timed.time_s)
+        held = frozenset(self._phrase.held)
+        actions: list[Action] = [] if len(held) == before else [t.Hold(held)]
+        if not is_news:
+            return actions
         turn = self._turn
         if turn is None:
             self.history.append(timed)
             return [*actions, *self._tell_heard([timed])]
-        if self.state is State.PERFORMING and isinstance(timed.event, NoteOn):
+        policy = turn.parameters.when_played_over
+        is_strike, is_performing = isinstance(timed.event, NoteOn), self.state is State.PERFORMING
+        if is_strike and is_performing and policy == WhenPlayedOver.YIELD:
             actions += self._hand_back("yielded")
-        if self.state is State.HANDING_BACK:  # the brain hears it after the end of the turn
-            turn.heard_after.append(timed)
-            return actions
-        turn.heard.append(timed)
-        return [*actions, *self._tell_heard([timed])]
-
-    def _note(self, event: Event, time_s: float) -> list[Action]:
-        """Keep account of the player's hands."""
-        before = len(self._phrase.held)
-        self._phrase.hear(event, time_s)
-        held = frozenset(self._phrase.held)
-        return [] if len(held) == before else [t.Hold(held)]
+        heed = self.state is State.PERFORMING and policy != WhenPlayedOver.IGNORE
+        if turn.hear(timed, heed=heed):
+            actions += self._tell_heard([timed])
+        return actions
 
     def _tell_heard(self, events: list[TimedEvent]) -> list[Action]:
         if not events or Part.MODEL in self.missing:
@@ -140,6 +136,8 @@ class Turns:
         deadline_s = self.next_deadline_s
         if deadline_s is None or self._now_s < deadline_s:
             return []
+        if self._turn is not None:
+            return self._turn.cut(self._turn.end_reason)
         return self._begin(self.parameters, "held chord" if self._phrase.held else "silence")
 
     @_on.register
@@ -149,17 +147,34 @@ class Turns:
         for part in (Part.MODEL, Part.OUTPUT):
             if part in self.missing:
                 return [t.Refuse(f"not possible now: {self.missing[part]}")]
-        return self._begin(with_changes(self.parameters, perform.changes), "command")
+        return self._take(with_changes(self.parameters, perform.changes), "command")
+
+    def _take(self, parameters: Parameters, reason: str) -> list[Action]:
+        """Begin a turn, once the player's keys are up if the parameters say so."""
+        if parameters.held_keys == HeldKeys.WAIT and self._phrase.held:
+            self._waiting = (parameters, reason)
+            return self._settle(reason)
+        return self._begin(parameters, reason)
 
     def _begin(self, parameters: Parameters, reason: str) -> list[Action]:
+        self._waiting = None
         self._turns += 1
         released_s = self._phrase.last_release_s
         decision_s = None if released_s is None else self._now_s - released_s
-        self._turn = _Turn(self._turns, parameters, self._now_s, decision_s)
-        held = frozenset(self._phrase.held)
-        begin = BeginTurn(self._turns, self._entry_s(parameters), held, parameters)
+        released = self._release_held() if parameters.held_keys == HeldKeys.RELEASE else []
+        self._turn = Turn(self._turns, parameters, self._now_s, decision_s)
+        held, phrase_s = frozenset(self._phrase.held), self._phrase.length_s
+        begin = BeginTurn(self._turns, self._entry_s(parameters), held, parameters, phrase_s)
         self._phrase.end()
-        return [begin, t.Hold(held), *self._enter(State.PERFORMING, reason)]
+        return [*released, begin, t.Hold(held), *self._enter(State.PERFORMING, reason)]
+
+    def _release_held(self) -> list[Action]:
+        """Let the keys that are down count as released; they stay the player's for all that."""
+        released = [
+            TimedEvent(self._now_s, NoteOff(pitch)) for pitch in self._phrase.count_as_released()
+        ]
+        self.history.extend(released)
+        return self._tell_heard(released)
 
     def _entry_s(self, parameters: Parameters) -> float:
         """Return when the answer begins: now, or on the player's next beat."""
@@ -171,12 +186,29 @@ class Turns:
     def _stop(self, _: t.Stop) -> list[Action]:
         return self._end_early("stopped")
 
-    def _end_early(self, reason: str) -> list[Action]:
-        """End the turn, if there is one; and let none begin before the player plays again."""
-        self._phrase.end()
+    @_on.register
+    def _finish(self, _: t.Finish) -> list[Action]:
+        self._end_phrase()
         if self.state is State.PERFORMING:
-            return self._hand_back(reason)
-        return self._settle(reason)
+            return self._hand_back("finished")
+        return self._settle("finished")
+
+    def _end_early(self, reason: str) -> list[Action]:
+        """Cut the turn, if there is one; and let none begin before the player plays again."""
+        self._end_phrase()
+        return [*self._cut(reason), *self._settle(reason)]
+
+    def _end_phrase(self) -> None:
+        """Let no turn begin before the player plays again."""
+        self._phrase.end()
+        self._waiting = None
+
+    def _cut(self, reason: str) -> list[Action]:
+        """End the turn now, if there is one that sounds."""
+        turn = self._turn
+        if turn is None or turn.ending is Ending.CUT:
+            return []
+        return [*turn.cut(reason), *self._enter(State.HANDING_BACK, reason)]
 
     @_on.register
     def _panic(self, _: t.Panic) -> list[Action]:
@@ -190,7 +222,7 @@ class Turns:
         turn = self._turn
         if turn is not None:
             turn.forget = True
-            turn.heard_after.clear()
+            turn.unheeded.clear()
             return actions
         return actions if Part.MODEL in self.missing else [*actions, Recall(())]
 
@@ -208,32 +240,32 @@ class Turns:
             turn.parameters = with_changes(turn.parameters, changes)
         self.parameters = adjusted
         actions: list[Action] = [t.Changed(tuple(adjust.changes)), *self._settle("parameters")]
-        if turn is not None and changes and self.state is State.PERFORMING:
+        if turn is not None and changes and turn.ending is not Ending.CUT:
             actions.append(Steer(turn.parameters))
         return actions
 
     @_on.register
     def _planned(self, planned: Planned) -> list[Action]:
-        turn = self._performing(planned.turn)
+        turn = self._played(planned)
         if turn is None:
             return []
         return [t.Play(planned.events, turn.parameters.channel - 1)]
 
     @_on.register
     def _plan_complete(self, complete: PlanComplete) -> list[Action]:
-        turn = self._performing(complete.turn)
+        turn = self._played(complete)
         if turn is None:
             return []
         turn.complete = True
-        turn.end_reason = complete.reason
+        if turn.ending is Ending.NOT_YET:
+            turn.end_reason = complete.reason
         return [t.ReleaseAfterPlan()]
 
-    def _performing(self, number: int) -> _Turn | None:
-        """Return the turn of this number, if it is still to be heard."""
+    def _played(self, said: Planned | PlanComplete) -> Turn | None:
+        """Return the turn of which the brain speaks, if that is still to be played."""
         turn = self._turn
-        if self.state is State.PERFORMING and turn is not None and turn.number == number:
-            return turn
-        return None
+        is_played = turn is not None and turn.number == said.turn and turn.is_played(said.plan)
+        return turn if is_played else None
 
     @_on.register
     def _performed(self, performed: t.Performed) -> list[Action]:
@@ -241,50 +273,47 @@ class Turns:
         if turn is None:  # a release that was owed: a port that was gone, a key that was held
             self.history.append(performed.event)
             return self._tell_heard([performed.event])
-        turn.performed.append(performed.event)
-        if turn.first_note_s is None and isinstance(performed.event.event, NoteOn):
-            turn.first_note_s = performed.event.time_s - turn.trigger_s
+        turn.play(performed.event)
         return []
 
     def _hand_back(self, reason: str) -> list[Action]:
+        """Hand the turn back as its parameters say."""
         assert self._turn is not None
-        self._turn.end_reason = reason
-        return [t.Release(), *self._enter(State.HANDING_BACK, reason)]
+        actions = self._turn.hand_back(reason, self._now_s)
+        return [*actions, *self._enter(State.HANDING_BACK, reason)]
 
     @_on.register
     def _released(self, _: t.Released) -> list[Action]:
         turn = self._turn
-        if turn is None or not (turn.complete or self.state is State.HANDING_BACK):
+        if turn is None or not (turn.complete or turn.ending is Ending.CUT):
             return []
         self._turn = None
-        if not turn.forget:
-            in_turn = [*turn.heard, *turn.performed]
-            self.history.extend(sorted(in_turn, key=lambda timed: timed.time_s))
-        self.history.extend(turn.heard_after)
-        summary = _summary(turn, self._now_s)
+        self.history.extend(turn.unheeded if turn.forget else turn.in_order())
+        if turn.ending is Ending.NOT_YET and self._phrase.is_over(self.parameters, self._now_s):
+            self._phrase.end()  # what was played over it was answered by it
+        summary = turn.summary(self._now_s)
         return [*self._tell_end(turn), summary, *self._settle(turn.end_reason)]
 
-    def _tell_end(self, turn: _Turn) -> list[Action]:
+    def _tell_end(self, turn: Turn) -> list[Action]:
         if Part.MODEL in self.missing:
             return []
         if not turn.known_to_brain:  # it was started anew in the meantime
             return [Recall(tuple(self.history))]
-        actions: list[Action] = [EndTurn(turn.number, tuple(turn.performed))]
         if turn.forget:
-            actions.append(Recall(()))
-        return actions + self._tell_heard(turn.heard_after)
+            return [turn.told_at_the_end(), Recall(tuple(turn.unheeded))]
+        return [turn.told_at_the_end()]
 
     @_on.register
     def _lost(self, lost: t.Lost) -> list[Action]:
         self.missing[lost.part] = lost.reason
+        self._waiting = None
         actions: list[Action] = []
         if lost.part is Part.INPUT:
             actions = self._lift_hands()
         elif self._turn is not None:
             if lost.part is Part.MODEL:
                 self._turn.known_to_brain = False
-            if self.state is State.PERFORMING:
-                actions = self._hand_back(lost.reason)
+            actions = self._cut(lost.reason)
         return [*actions, *self._settle(lost.reason)]
 
     @_on.register
@@ -312,6 +341,8 @@ class Turns:
         if self.missing:
             is_loading = Part.MODEL in self.missing and not self._was_ready
             return State.STARTING if is_loading else State.DEGRADED
+        if self._waiting is not None:
+            return State.ARMED
         if not self._phrase.notes and not self._phrase.held:
             return State.LISTENING
         ends_s = self._phrase.ends_s(self.parameters)
@@ -324,15 +355,3 @@ class Turns:
             return []
         self.state = state
         return [t.Enter(state, reason)]
-
-
-def _summary(turn: _Turn, now_s: float) -> t.TurnEnded:
-    notes = sum(isinstance(timed.event, NoteOn) for timed in turn.performed)
-    return t.TurnEnded(
-        turn.number,
-        turn.end_reason,
-        notes,
-        now_s - turn.trigger_s,
-        turn.decision_s,
-        turn.first_note_s,
-    )

@@ -73,7 +73,7 @@ performer:
   temperature: 9
   length: 10
   length: 20
-  length_unit: bars
+  length_unit: miles
 engine:
   threads: 1.5
 timing: fast
@@ -87,7 +87,8 @@ timing: fast
         ":4: unknown section performr; did you mean 'performer'?",
         ":6: performer.temperature = 9 is not allowed; allowed: a number from 0.1 to 2",
         ":8: performer.length stands here a second time",
-        ":9: performer.length_unit = 'bars' is not allowed; allowed: one of seconds, notes",
+        ":9: performer.length_unit = 'miles' is not allowed; allowed: one of seconds, notes, "
+        "match, open",
         ":11: engine.threads = 1.5 is not allowed; allowed: a whole number from 1 to 256",
         ":12: timing must be made of lines `name: value`",
     ]

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.jack
 
 INPUT, OUTPUT = "Performer In:in", "Performer Out:out"
 YIELD_WITHIN_S = 0.05
+CHORD_S, CLOSING_S = 0.03, 2.0  # a chord is struck whole, and its keys have so long to come up
 KEY = 60  # with which the player takes the turn back
 PLANNED_AHEAD_S = 1.0  # more than the lead of the plan
 TICK_S = 0.002  # of a recording
@@ -226,11 +227,11 @@ def test_the_temperature_changes_what_follows(start: Start, recorder: Recorder) 
     assert first != colder
 
 
-def test_a_key_of_the_player_makes_it_yield(
+def test_a_key_of_the_player_cuts_the_answer_if_that_is_asked_for(
     start: Start, recorder: Recorder, patchbay: Patchbay
 ) -> None:
     with (
-        start(trigger="command", length=60) as daemon,
+        start(trigger="command", length=60, hand_back="cut") as daemon,
         Player(patchbay, [Key(3.0, KEY, 0.1)], INPUT, Recorder.INPUT),
     ):
         daemon.ask("perform")
@@ -246,6 +247,52 @@ def test_a_key_of_the_player_makes_it_yield(
         # in, one on the way out.
         last_s = max(message.time_s for message in turn if message.data[1] != KEY)
         assert last_s - struck_s <= YIELD_WITHIN_S + 2 * PERIOD_S
+
+
+@pytest.mark.parametrize(("policy", "notes_within_s"), [("natural", CHORD_S), ("phrase", 2.0)])
+def test_a_key_of_the_player_ends_the_answer_and_its_keys_come_up(
+    start: Start, recorder: Recorder, patchbay: Patchbay, policy: str, notes_within_s: float
+) -> None:
+    with (
+        start(trigger="command", length=60, hand_back=policy) as daemon,
+        Player(patchbay, [Key(3.0, KEY, 0.1)], INPUT, Recorder.INPUT),
+    ):
+        daemon.ask("perform")
+        wait_until(lambda: len(played(recorder)) == 2, "the key was struck", 30)
+        daemon.wait_for_state("capturing")
+        recorder.wait_for_everything()
+
+        struck_s = played(recorder)[0].time_s
+        turn = performed(recorder)
+        assert note_ons([message for message in turn if message.time_s < struck_s])
+        assert_notes_alternate(turn)
+        assert_silent_at_the_end(turn)
+        last_onset_s = max(message.time_s for message in note_ons(turn))
+        assert last_onset_s - struck_s <= notes_within_s + YIELD_WITHIN_S + 2 * PERIOD_S
+        gesture_s = max(message.time_s for message in turn) - struck_s
+        assert gesture_s <= notes_within_s + CLOSING_S + YIELD_WITHIN_S + 2 * PERIOD_S
+
+
+@pytest.mark.parametrize("policy", ["overlap", "duck", "ignore"])
+def test_an_answer_may_go_on_under_the_players_keys(
+    start: Start, recorder: Recorder, patchbay: Patchbay, policy: str
+) -> None:
+    keys = [Key(3.0 + 0.25 * number, 58 + number, 0.2) for number in range(8)]
+    with (
+        start(trigger="command", length=60, when_played_over=policy) as daemon,
+        Player(patchbay, keys, INPUT, Recorder.INPUT),
+    ):
+        daemon.ask("perform")
+        wait_until(lambda: len(played(recorder)) == 2 * len(keys), "the keys were struck", 30)
+        wait_for_notes(recorder, 2)
+        assert daemon.state() == "performing"
+        daemon.ask("stop")
+        daemon.wait_for_state("listening")
+        recorder.wait_for_everything()
+
+        turn = performed(recorder)
+        assert_notes_alternate(turn)
+        assert_silent_at_the_end(turn)
 
 
 def test_no_note_begins_after_stop_is_acknowledged(start: Start, recorder: Recorder) -> None:

@@ -122,10 +122,11 @@ class PreparedPerformer(Performer):
         held: frozenset[int],
         parameters: Parameters,
         rng: np.random.Generator,
+        phrase_s: float = 0.0,
     ) -> None:
         """Continue at `start_s` with the next piece."""
         self._start_s = start_s
-        super().begin_turn(start_s, held, parameters, rng)
+        super().begin_turn(start_s, held, parameters, rng, phrase_s)
         self._dictation.dictate(self._pieces.pop(0) if self._pieces else ())
 
     def plan(self, until_s: float, most_tokens: int) -> list[TimedEvent]:
@@ -135,10 +136,10 @@ class PreparedPerformer(Performer):
         self._leads += [(time_s - self._start_s, time_s - now_s) for time_s, _ in planned]
         return planned
 
-    def end_turn(self, performed: Sequence[TimedEvent]) -> None:
+    def end_turn(self, performed: Sequence[TimedEvent], heard: Sequence[TimedEvent] = ()) -> None:
         """End the turn and write down how early its events were planned."""
         self._dictation.dictate(())
-        super().end_turn(performed)
+        super().end_turn(performed, heard)
         if self._log is not None:
             with self._log.open("a") as log:
                 log.write(json.dumps(self._leads) + "\n")

@@ -195,6 +195,7 @@ def test_a_picture_is_drawn_unless_refused(
         (["a.mid", "b.mid", "--out", "there.txt"], "several continuations need a folder"),
         (["a.mid", "--takes", "2", "--out", "there.txt"], "several continuations need a folder"),
         (["a.mid", "--takes", "2", "--out", "new.mid"], "several continuations need a folder"),
+        (["a.mid", "--out", "b.mid", "--set", "length_unit", "open"], "never ends in a file"),
         (["a.mid", "x/a.mid", "--takes", "2", "--out", "out"], "two files would be written here"),
         (["a.mid", "--out", "b.mid", "--set", "legnth", "3"], "did you mean 'length'?"),
         (["a.mid", "--out", "b.mid", "--set", "length", "0"], "allowed: a number from 1 to 3600"),

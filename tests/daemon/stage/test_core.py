@@ -38,7 +38,7 @@ ANSWER_OFF = message_bytes(NoteOff(72), channel=0)
 
 @pytest.fixture
 def stage() -> StageByHand:
-    return StageByHand(Parameters(silence_s=1.0, phrase_notes=1))
+    return StageByHand(Parameters(silence_s=1.0, phrase_notes=1, hand_back="cut"))
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_note_of_the_player_ends_the_turn_at_once(performing: StageByHand) -> 
     assert performing.wire.sent == [ANSWER, ANSWER_OFF]
     performing.pass_s(1.0)
     assert performing.wire.sent == [ANSWER, ANSWER_OFF]
-    assert told(performing) == [BeginTurn, EndTurn, Hear]
+    assert told(performing) == [BeginTurn, EndTurn]
 
 
 def test_what_is_planned_too_late_for_its_turn_is_not_played(performing: StageByHand) -> None:

@@ -58,6 +58,8 @@ class DeafToThePlayer(Changing):
     """Does not hear what the player releases."""
 
     def change(self, action: t.Action, happened: t.Occurrence) -> t.Action | None:
+        if isinstance(action, EndTurn):
+            return replace(action, heard=())
         if isinstance(action, Hear):
             return Hear(tuple(timed for timed in action.events if timed.event != NoteOff(60)))
         return action
@@ -68,6 +70,29 @@ class Unstoppable(Changing):
 
     def change(self, action: t.Action, happened: t.Occurrence) -> t.Action | None:
         return None if isinstance(happened, t.Stop) and action == t.Release() else action
+
+
+class Talkative(Changing):
+    """Does not withdraw what it had in mind when it hands back."""
+
+    def change(self, action: t.Action, happened: t.Occurrence) -> t.Action | None:
+        return None if isinstance(action, t.Withdraw) else action
+
+
+class Lingering(Turns):
+    """Waits for ever for what it handed back to end."""
+
+    @property
+    def next_deadline_s(self) -> float | None:
+        return None if self.turn is not None else super().next_deadline_s
+
+
+class Intrusive(Changing):
+    """Says that a key that is held counts as released, and does not tell the brain."""
+
+    def change(self, action: t.Action, happened: t.Occurrence) -> t.Action | None:
+        is_hidden = isinstance(action, Hear) and not isinstance(happened, t.Heard)
+        return None if is_hidden else action
 
 
 class Hasty(Changing):
@@ -182,6 +207,9 @@ def stage_with(**makers: Any) -> type[SimulatedStage]:
         ("3", stage_with(make_schedule=Rude)),
         ("3", stage_with(make_turns=Blind)),
         ("46", stage_with(make_turns=Unstoppable)),
+        ("4", stage_with(make_turns=Talkative)),
+        ("6", stage_with(make_turns=Lingering)),
+        ("2", stage_with(make_turns=Intrusive)),
         ("4", stage_with(make_schedule=Tardy)),
         ("5", stage_with(make_turns=Hasty)),
         ("6", stage_with(make_turns=Shy)),

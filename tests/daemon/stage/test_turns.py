@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from daemon.messages import turns as t
 from daemon.messages.brain import (
     BeginTurn,
+    Conclude,
     EndTurn,
     Hear,
     PlanComplete,
@@ -18,11 +19,18 @@ from daemon.messages.brain import (
     ToBrain,
 )
 from daemon.messages.turns import Action, Occurrence, Part, State
-from daemon.parameters import Entry, Parameters, Trigger
+from daemon.parameters import (
+    Entry,
+    HandBack,
+    HeldKeys,
+    Parameters,
+    Trigger,
+    WhenPlayedOver,
+)
 from daemon.stage.turns import Turns
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
 
-PARAMETERS = Parameters(silence_s=1.0, phrase_notes=2, channel=3)
+PARAMETERS = Parameters(silence_s=1.0, phrase_notes=2, channel=3, hand_back="cut")
 
 
 def on(pitch: int, time_s: float) -> t.Heard:
@@ -103,7 +111,10 @@ def test_silence_after_a_phrase_begins_a_turn_at_the_deadline_and_not_before() -
     assert turns.handle(t.Tick(), last_s + 0.999) == []
     actions = turns.handle(t.Tick(), last_s + 1.0)
 
-    assert told(actions) == [BeginTurn(1, last_s + 1.0, frozenset(), PARAMETERS)]
+    (begin,) = told(actions)
+    assert isinstance(begin, BeginTurn)
+    assert (begin.turn, begin.start_s, begin.held) == (1, last_s + 1.0, frozenset())
+    assert begin.parameters == PARAMETERS
     assert states(actions) == [State.PERFORMING]
 
 
@@ -232,18 +243,18 @@ def test_a_note_of_the_player_takes_the_turn_back_at_once() -> None:
     ]
 
 
-def test_what_took_the_turn_back_is_heard_after_the_end_of_the_turn() -> None:
+def test_what_took_the_turn_back_is_heard_with_the_end_of_the_turn_in_order_of_time() -> None:
     turns = performing()
     turns.handle(t.Performed(TimedEvent(10.1, NoteOn(72, 64))), 10.1)
     turns.handle(on(60, 10.2), 10.2)
-    turns.handle(t.Performed(TimedEvent(10.2, NoteOff(72))), 10.2)
+    turns.handle(t.Performed(TimedEvent(10.3, NoteOff(72))), 10.3)
 
-    actions = turns.handle(t.Released(), 10.2)
+    actions = turns.handle(t.Released(), 10.3)
 
-    sent = (TimedEvent(10.1, NoteOn(72, 64)), TimedEvent(10.2, NoteOff(72)))
-    assert told(actions) == [EndTurn(1, sent), Hear((TimedEvent(10.2, NoteOn(60, 64)),))]
+    sent = (TimedEvent(10.1, NoteOn(72, 64)), TimedEvent(10.3, NoteOff(72)))
+    assert told(actions) == [EndTurn(1, sent, (TimedEvent(10.2, NoteOn(60, 64)),))]
     assert states(actions) == [State.CAPTURING]
-    assert [event for _, event in turns.history] == [NoteOn(72, 64), NoteOff(72), NoteOn(60, 64)]
+    assert [event for _, event in turns.history] == [NoteOn(72, 64), NoteOn(60, 64), NoteOff(72)]
 
 
 def test_releases_and_pedal_of_the_player_do_not_take_the_turn_back() -> None:
@@ -431,6 +442,7 @@ INPUTS = st.one_of(
             t.Tick(),
             t.Perform(),
             t.Stop(),
+            t.Finish(),
             t.Panic(),
             t.Reset(),
             t.Released(),
@@ -462,6 +474,9 @@ class FaithfulBrain:
             elif isinstance(message, EndTurn):
                 assert self.turn == message.turn, "the end of another turn"
                 self.turn = None
+                self.memory += message.heard
+            elif isinstance(message, Conclude):
+                assert self.turn == message.turn, "the conclusion of another turn"
             elif isinstance(message, Hear):
                 self.memory.extend(message.events)
             elif isinstance(message, Recall):
@@ -470,11 +485,20 @@ class FaithfulBrain:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(INPUTS, max_size=60))
+@given(
+    st.lists(INPUTS, max_size=60),
+    st.builds(
+        replace,
+        st.just(PARAMETERS),
+        when_played_over=st.sampled_from(WhenPlayedOver),
+        held_keys=st.sampled_from((HeldKeys.KEEP, HeldKeys.WAIT)),
+        hand_back=st.sampled_from(HandBack),
+    ),
+)
 def test_whatever_happens_the_brain_hears_all_and_nothing_is_played_outside_a_turn(
-    happenings: list[Event | Occurrence],
+    happenings: list[Event | Occurrence], parameters: Parameters
 ) -> None:
-    turns = listening()
+    turns = listening(parameters)
     brain = FaithfulBrain()
     heard: list[TimedEvent] = []
     now_s = 0.0
@@ -488,10 +512,10 @@ def test_whatever_happens_the_brain_hears_all_and_nothing_is_played_outside_a_tu
             happened = happening
         if isinstance(happened, t.Reset):
             heard.clear()
-        was_performing = turns.state is State.PERFORMING
+        in_turn = turns.turn is not None
         actions = turns.handle(happened, now_s)
         plays = any(isinstance(action, t.Play | t.ReleaseAfterPlan) for action in actions)
-        assert was_performing or not plays
+        assert in_turn or not plays
         if Part.MODEL in turns.missing:
             assert told(actions) == []
             brain = FaithfulBrain()  # that one is gone; the next is told the history
@@ -499,7 +523,7 @@ def test_whatever_happens_the_brain_hears_all_and_nothing_is_played_outside_a_tu
     brain.follow(turns.handle(t.Back(Part.MODEL), now_s))
 
     by_player = [timed for timed in brain.memory if timed in heard]
-    assert by_player == heard
+    assert sorted(by_player, key=lambda timed: timed.time_s) == heard
 
 
 def test_limits_that_contradict_each_other_are_refused_and_nothing_is_changed() -> None:

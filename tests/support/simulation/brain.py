@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from daemon.messages.brain import (
     BeginTurn,
+    Conclude,
     EndTurn,
     FromBrain,
     Hear,
@@ -15,11 +16,12 @@ from daemon.messages.brain import (
     Steer,
     ToBrain,
 )
-from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
+from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
 from tests.support.simulation.time_line import TimeLine
 
 LEAD_S = 0.3
 LONGEST_TURN_S = 3.0
+STALLS = 0.1  # the share of conclusions of which nothing is heard
 CLUMSY = 0.05  # the share of strikes that do not care what sounds
 
 
@@ -37,6 +39,9 @@ class _Improvisation:
     down: dict[int, float] = field(default_factory=dict)  # own keys, and when each comes up
     pedal: bool = False
     complete: bool = False
+    number: int = 0  # of the plan
+    concluding: bool = False
+    planned: list[TimedEvent] = field(default_factory=list)
 
 
 class ImprovisingBrain:
@@ -70,8 +75,10 @@ class ImprovisingBrain:
                 self._hear(events)
             case BeginTurn():
                 self._begin(message)
-            case EndTurn(turn, performed):
-                self._end(turn, performed)
+            case Conclude(turn, from_s):
+                self._conclude(turn, from_s)
+            case EndTurn(turn, performed, heard):
+                self._end(turn, [*performed, *heard])
             case Recall(history):
                 self._turn = None
                 self.memory = list(history)
@@ -88,6 +95,9 @@ class ImprovisingBrain:
         for _, event in events:
             if isinstance(event, NoteOff):
                 self._turn.held.discard(event.pitch)
+            elif isinstance(event, NoteOn):
+                self._turn.held.add(event.pitch)
+                self._turn.down.pop(event.pitch, None)
 
     def _begin(self, begin: BeginTurn) -> None:
         if self._turn is not None:
@@ -95,18 +105,45 @@ class ImprovisingBrain:
         self.begun.append(begin)
         until_s = begin.start_s + self._rng.uniform(0.1, LONGEST_TURN_S)
         self._turn = _Improvisation(begin, set(begin.held), until_s, begin.start_s)
-        self._line.after(self._rng.uniform(0.0, 0.05), lambda: self._plan(begin.turn))
+        self._plan_soon(self._turn, 0.0, 0.05)
 
-    def _end(self, number: int, performed: tuple[TimedEvent, ...]) -> None:
+    def _plan_soon(self, turn: _Improvisation, least_s: float, most_s: float) -> None:
+        begin, number = turn.begin.turn, turn.number
+        delay_s = self._rng.uniform(least_s, most_s)
+        self._line.after(delay_s, lambda: self._plan(begin, number))
+
+    def _conclude(self, number: int, from_s: float | None) -> None:
+        turn = self._turn
+        if turn is None or turn.begin.turn != number:
+            raise ProtocolError(f"the conclusion of turn {number}, which is not under way")
+        if turn.concluding:
+            raise ProtocolError(f"turn {number} is concluded twice")
+        turn.concluding = True
+        if from_s is None:
+            turn.until_s = min(turn.until_s, turn.now_s + self._rng.uniform(0.0, 2.0))
+            return
+        turn.number += 1
+        turn.planned = [timed for timed in turn.planned if timed.time_s <= from_s]
+        turn.down, turn.pedal = {}, False
+        for timed in turn.planned:
+            _keep_account(turn, timed.event)
+        turn.now_s, turn.complete = from_s, False
+        turn.until_s = from_s + self._rng.choice((0.0, 0.3, 1.0, 2.0))
+        if self._rng.random() > STALLS:
+            self._plan_soon(turn, 0.0, 0.05)
+
+    def _end(self, number: int, happened: list[TimedEvent]) -> None:
         turn = self._turn
         if turn is None or turn.begin.turn != number:
             raise ProtocolError(f"the end of turn {number}, which is not under way")
         self._turn = None
-        self.memory.extend(sorted([*turn.heard, *performed], key=lambda timed: timed.time_s))
+        self.memory.extend(sorted([*turn.heard, *happened], key=lambda timed: timed.time_s))
 
-    def _plan(self, number: int) -> None:
+    def _plan(self, begin: int, number: int) -> None:
         turn = self._turn
-        if not self._alive or turn is None or turn.begin.turn != number or turn.complete:
+        if not self._alive or turn is None or (turn.begin.turn, turn.number) != (begin, number):
+            return
+        if turn.complete:
             return
         horizon_s = self._line.now_s + LEAD_S
         events: list[TimedEvent] = []
@@ -115,12 +152,13 @@ class ImprovisingBrain:
         if turn.now_s >= turn.until_s:
             turn.complete = True
             events += _let_go(turn)
-        for part in self._parts(events):
-            self._say(Planned(number, part))
+        turn.planned += events
+        for part in self._parts([*events]):
+            self._say(Planned(begin, part, number))
         if turn.complete:
-            self._say(PlanComplete(number, "length"))
+            self._say(PlanComplete(begin, "length", number))
         else:
-            self._line.after(self._rng.uniform(0.01, 0.1), lambda: self._plan(number))
+            self._plan_soon(turn, 0.01, 0.1)
 
     def _parts(self, events: list[TimedEvent]) -> Iterator[tuple[TimedEvent, ...]]:
         """Cut a plan as chance has it."""
@@ -140,6 +178,8 @@ class ImprovisingBrain:
         for _, event in events:
             assert isinstance(event, NoteOff)
             del turn.down[event.pitch]
+        if turn.number:  # it concludes: nothing new
+            return events
         if self._rng.random() < 0.15:
             turn.pedal = not turn.pedal
             return [*events, TimedEvent(turn.now_s, Pedal(turn.pedal))]
@@ -150,6 +190,16 @@ class ImprovisingBrain:
                 turn.down[pitch] = turn.now_s + self._rng.choice((0.05, 0.3, 1.0, 9.0))
                 events.append(TimedEvent(turn.now_s, NoteOn(pitch, self._rng.randint(1, 127))))
         return events
+
+
+def _keep_account(turn: _Improvisation, event: Event) -> None:
+    match event:
+        case NoteOn(pitch=pitch):
+            turn.down[pitch] = 0.0
+        case NoteOff(pitch=pitch):
+            turn.down.pop(pitch, None)
+        case Pedal(down=down):
+            turn.pedal = down
 
 
 def _let_go(turn: _Improvisation) -> list[TimedEvent]:

@@ -17,12 +17,20 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from daemon.messages import turns as t
-from daemon.messages.brain import BeginTurn, Recall, ToBrain
+from daemon.messages.brain import (
+    CLOSING_S,
+    LAST_PHRASE_S,
+    BeginTurn,
+    Conclude,
+    Events,
+    Recall,
+    ToBrain,
+)
 from daemon.messages.turns import Action, Occurrence, Part, State
 from daemon.midi.sending import Sending
-from daemon.parameters import Trigger
+from daemon.parameters import HeldKeys, Trigger
 from daemon.stage.turns import Turns
-from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
+from perceivers.events import CHORD_S, Event, NoteOff, NoteOn, Pedal, TimedEvent
 from tests.support.simulation.brain import ImprovisingBrain
 
 LATE_S = 0.1
@@ -53,21 +61,35 @@ class Hands:
 
     held: set[int] = field(default_factory=set)
     freed_s: dict[int, float] = field(default_factory=dict)
+    released: set[int] = field(default_factory=set)  # of those held: they count as released
     pedal: bool = False
     phrase_notes: int = 0
+    played_over: int = 0  # of these notes: they may have been answered by the turn they were in
     last_s: float = 0.0
 
-    def note(self, timed: TimedEvent) -> None:
+    def note(self, timed: TimedEvent) -> bool:
+        """Keep account; tell whether it is something to be remembered."""
         self.last_s = timed.time_s
         match timed.event:
             case NoteOn(pitch=pitch):
                 self.held.add(pitch)
+                self.released.discard(pitch)
                 self.phrase_notes += 1
             case NoteOff(pitch=pitch):
                 self.held.discard(pitch)
                 self.freed_s[pitch] = timed.time_s
+                if pitch in self.released:
+                    self.released.discard(pitch)
+                    return False
             case Pedal(down=down):
                 self.pedal = down
+        return True
+
+    def count_as_released(self, now_s: float) -> list[TimedEvent]:
+        """Return what is remembered of keys that count as released while they are held."""
+        events = [TimedEvent(now_s, NoteOff(pitch)) for pitch in self.held - self.released]
+        self.released |= self.held
+        return events
 
     def lifted(self, now_s: float) -> list[TimedEvent]:
         """Return what it means that the hands are gone."""
@@ -111,9 +133,12 @@ class Witness:
         self._planned: dict[NoteOn, list[float]] = {}
         self._forgotten_turn: int | None = None
         self._begun_s = 0.0
+        self._withdrawn = False
+        self._handed_back_s = self._now_s
         self._ended_s = self._now_s
         self._changed_s = self._now_s
         self._stopped = False
+        self._begun_when_stopped = -1
         self._took_over_s = self._excused_until_s = self._now_s
         self._excused_until_s += GRACE_S
         self._unanswered.clear()
@@ -139,7 +164,8 @@ class Witness:
 
     def answered(self, number: int, command: Occurrence) -> None:
         self._unanswered.pop(number, None)
-        if isinstance(command, t.Stop | t.Panic) and self._turns.state is not State.PERFORMING:
+        is_last = self.turns_begun == self._begun_when_stopped  # no turn has begun since
+        if isinstance(command, t.Stop | t.Panic) and is_last:
             self._stopped = True
 
     def refused(self, message: bytes) -> None:
@@ -170,7 +196,7 @@ class Witness:
             self._break(1, f"{pitch} is struck while it sounds")
         if pitch in self._hands.held:
             self._break(3, f"{pitch} is struck while the player holds it")
-        if self._stopped or self._turns.state is not State.PERFORMING:
+        if self._stopped or self._turns.state not in (State.PERFORMING, State.HANDING_BACK):
             self._break(4, f"{pitch} is struck in {self._turns.state}")
         due = self._planned.get(NoteOn(pitch, velocity), [])
         if not any(0.0 <= now_s - due_s + 1e-6 <= LATE_S + 2e-6 for due_s in due):
@@ -198,33 +224,54 @@ class Witness:
                 self._told(happened, action, now_s)
             else:
                 self._done(action, now_s)
-        if isinstance(happened, t.Stop | t.Panic | t.Reset | t.LetGo | t.Perform):
-            self._hands.phrase_notes = 0
+        if isinstance(happened, t.Stop | t.Finish | t.Panic | t.Reset | t.LetGo):
+            self._hands.phrase_notes = self._hands.played_over = 0
 
     def _told(self, happened: Occurrence, message: ToBrain, now_s: float) -> None:
         if isinstance(message, BeginTurn):
             self._begun(happened, message, now_s)
+        elif isinstance(message, Conclude) and message.from_s is not None:
+            self._withdraw(message.from_s, now_s)
         elif isinstance(message, Recall):
             self._agreed = 0
 
     def _done(self, action: Action, now_s: float) -> None:
         match action:
             case t.Play(events):
-                for due_s, event in events:
-                    if isinstance(event, NoteOn):
-                        self._planned.setdefault(event, []).append(due_s)
+                self._plan(events)
+            case t.Enter(State.HANDING_BACK):
+                self._handed_back_s = now_s
             case t.Release():
                 self._planned.clear()
             case t.SilenceAll():
                 self._planned.clear()
                 self._excused_until_s = now_s + GRACE_S
-            case t.TurnEnded():
+            case t.TurnEnded(reason=reason):
                 self._planned.clear()
                 self._ended_s = now_s
+                if reason == "length":  # it has answered what was played over it
+                    self._hands.played_over = self._hands.phrase_notes
+
+    def _plan(self, events: Events) -> None:
+        for due_s, event in events:
+            if isinstance(event, NoteOn):
+                if self._withdrawn:
+                    self._break(4, f"{event} is planned while the gesture ends")
+                self._planned.setdefault(event, []).append(due_s)
+
+    def _withdraw(self, after_s: float, now_s: float) -> None:
+        """The gesture ends: nothing begins later than its chord."""
+        self._withdrawn = True
+        if after_s > now_s + CHORD_S:
+            self._break(4, f"the gesture goes on until {after_s}")
+        for due in self._planned.values():
+            due[:] = [due_s for due_s in due if due_s <= after_s]
 
     def _take_note(self, happened: Occurrence, now_s: float) -> None:
         if isinstance(happened, t.Adjust | t.Back | t.Lost):
             self._changed_s = now_s
+        if isinstance(happened, t.Stop | t.Panic):
+            self._begun_when_stopped = self.turns_begun
         match happened:
             case t.Heard(timed):
                 self._heard(timed, now_s)
@@ -237,8 +284,7 @@ class Witness:
                 self._forgotten_turn = self._turn_before
             case t.LetGo() | t.Lost(Part.INPUT):
                 for timed in self._hands.lifted(now_s):
-                    self._hands.note(timed)
-                    self._truth.append(timed)
+                    self._played(timed)
 
     def before(self, happened: Occurrence, now_s: float) -> None:
         self._turn_before = self._turns.turn
@@ -257,20 +303,27 @@ class Witness:
             self._pedal_missed = False
         if not self._hands.last_s - 1e-9 <= timed.time_s <= now_s:
             self._break(5, f"{timed} is heard out of order, after {self._hands.last_s}")
-        self._hands.note(timed)
-        self._truth.append(timed)
+        self._played(timed)
+
+    def _played(self, timed: TimedEvent) -> None:
+        if self._hands.note(timed):
+            self._truth.append(timed)
 
     def _begun(self, happened: Occurrence, begin: BeginTurn, now_s: float) -> None:
         self.turns_begun += 1
         self._begun_s = now_s
-        self._stopped = False
+        self._stopped = self._withdrawn = False
         if begin.start_s < max(now_s, self._hands.last_s):
             self._break(5, f"a turn begins in the past, at {begin.start_s}")
         if begin.held != self._hands.held:
             self._break(3, f"the brain takes {set(begin.held)} for held, not {self._hands.held}")
         if isinstance(happened, t.Tick):
             self._came_in(now_s)
-        self._hands.phrase_notes = 0
+        if begin.parameters.held_keys == HeldKeys.WAIT and begin.held:
+            self._break(6, "a turn begins before the player's keys are up")
+        if begin.parameters.held_keys == HeldKeys.RELEASE:
+            self._truth += self._hands.count_as_released(now_s)
+        self._hands.phrase_notes = self._hands.played_over = 0
 
     def _came_in(self, now_s: float) -> None:
         parameters, hands = self._turns.parameters, self._hands
@@ -298,9 +351,16 @@ class Witness:
             self._check_rest(now_s)
         elif now_s - self._begun_s > LONGEST_TURN_S and not self._sending.lost:
             self._break(6, "a turn does not end")
+        elif self._is_handed_back_too_slowly(now_s):
+            self._break(6, "what was handed back does not end")
         if quiet and turns.turn is None and brain is not None and not turns.missing:
             self._check_memory(brain)
         self._check_entry(now_s)
+
+    def _is_handed_back_too_slowly(self, now_s: float) -> bool:
+        if self._turns.state is not State.HANDING_BACK or self._sending.lost:
+            return False
+        return now_s - self._handed_back_s > LAST_PHRASE_S + CLOSING_S + GRACE_S
 
     def _check_rest(self, now_s: float) -> None:
         """Between turns nothing sounds but what the player's own fingers keep from ending."""
@@ -327,10 +387,13 @@ class Witness:
     def _check_entry(self, now_s: float) -> None:
         turns, hands = self._turns, self._hands
         parameters = turns.parameters
-        is_phrase = hands.phrase_notes >= parameters.phrase_notes
+        is_phrase = hands.phrase_notes - hands.played_over >= parameters.phrase_notes
         if turns.turn is not None or turns.missing or not is_phrase:
             return
-        most_s = (parameters.held_after_s or math.inf) if hands.held else parameters.silence_s
+        most_s = parameters.silence_s
+        if hands.held:
+            is_patient = parameters.held_keys == HeldKeys.WAIT
+            most_s = math.inf if is_patient else parameters.held_after_s or math.inf
         silent_s = now_s - max(hands.last_s, self._ended_s)
         is_late = Trigger.SILENCE in parameters.trigger and silent_s > most_s + GRACE_S
         if is_late and self._has_waited(now_s):

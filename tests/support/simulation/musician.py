@@ -9,7 +9,7 @@ from typing import Protocol
 
 from daemon.messages import turns as t
 from daemon.messages.turns import Occurrence, State
-from daemon.parameters import Changes, Entry, Trigger
+from daemon.parameters import Changes, Entry, HandBack, HeldKeys, Trigger, WhenPlayedOver
 from perceivers.events import Event, NoteOff, NoteOn, Pedal
 from perceivers.midi_files import message_bytes
 
@@ -152,7 +152,7 @@ class Musician:
         yield 0.2
 
     def _command(self) -> Iterator[float]:
-        kinds = (t.Perform, t.Perform, t.Perform, t.Stop, t.Stop, t.Panic, t.Reset)
+        kinds = (t.Perform, t.Perform, t.Perform, t.Stop, t.Stop, t.Finish, t.Panic, t.Reset)
         for _ in range(self._rng.choice((1, 1, 1, 2, 3))):
             self._stage.command(self._rng.choice(kinds)())
             yield self._rng.choice((0.0, 0.01, 0.3, 1.0))
@@ -219,6 +219,9 @@ def any_changes(rng: random.Random) -> Changes:
         "entry": rng.choice((*Entry,)).value,
         "phrase_notes": rng.choice((1, 3, 6)),
         "temperature": rng.choice((0.5, 1.0)),
+        "when_played_over": rng.choice((*WhenPlayedOver,)).value,
+        "held_keys": rng.choice((*HeldKeys,)).value,
+        "hand_back": rng.choice((*HandBack,)).value,
     }
 
 

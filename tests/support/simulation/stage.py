@@ -6,16 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from daemon.messages import turns as t
-from daemon.messages.brain import (
-    BeginTurn,
-    EndTurn,
-    FromBrain,
-    Hear,
-    PlanComplete,
-    Planned,
-    Recall,
-    Steer,
-)
+from daemon.messages.brain import FromBrain, PlanComplete, Planned, ToBrain
 from daemon.midi.input import Listener, LoopGuard
 from daemon.midi.ports import SendError
 from daemon.midi.schedule import Schedule
@@ -247,26 +238,33 @@ class SimulatedStage:
         return not self._core.waiting and not self._pipe.waiting
 
     def _do(self, action: t.Action) -> None:
+        brain = self.brain
+        if isinstance(action, ToBrain):
+            if brain is not None:
+                self._pipe.hand(lambda: brain.take(action))
+        elif isinstance(action, t.Forget):
+            self._kept.history.clear()
+        else:
+            self._send(action)
+
+    def _send(self, action: t.Action) -> None:
         match action:
-            case Hear() | BeginTurn() | Steer() | EndTurn() | Recall():
-                brain = self.brain
-                if brain is not None:
-                    self._pipe.hand(lambda: brain.take(action))
             case t.Play(events, channel):
                 due = [(round(at_s * NS_PER_S), event) for at_s, event in events]
                 self.sending.play(due, channel)
             case t.Hold(pitches):
                 self.sending.hold(pitches)
+            case t.Withdraw(after_s):
+                self.sending.withdraw(round(after_s * NS_PER_S))
             case t.Release():
                 self.sending.release()
             case t.ReleaseAfterPlan():
                 self.sending.finish()
             case t.SilenceAll():
                 self.sending.panic()
-            case t.Forget():
-                self._kept.history.clear()
-        if isinstance(action, t.Play | t.Hold | t.Release | t.ReleaseAfterPlan | t.SilenceAll):
-            self.line.after(self._wake_s(), self._work)
+            case _:
+                return
+        self.line.after(self._wake_s(), self._work)
 
     def _see_to_deadline(self) -> None:
         deadline_s = self.turns.next_deadline_s
