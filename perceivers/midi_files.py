@@ -1,6 +1,7 @@
 """Standard MIDI files to timed events and back; the only importer of mido."""
 
 import io
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,34 +44,59 @@ def read_performance(path: Path, pedal_up_below: int = PEDAL_UP_BELOW) -> list[T
     counted in beats under the tempo map, or in film frames (SMPTE). Raises MidiFileError when the
     file is not MIDI, is damaged or lasts more than a day.
     """
-    switch = PedalSwitch(pedal_up_below)
-    events = []
-    for time_s, message in _messages(path):
-        event = _event_of(message, switch)
-        if event is None:
-            continue
-        if time_s > LONGEST_S:
-            raise MidiFileError(
-                f"{path}: an event lies {time_s / 3600:,.0f} hours after the start; damaged, or "
-                f"longer than the {LONGEST_S / 3600:.0f} hours that are read"
-            )
-        events.append(TimedEvent(time_s, event))
-    return events
-
-
-def _messages(path: Path) -> Iterator[tuple[float, mido.Message]]:
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise MidiFileError(f"{path}: {error.strerror or error}") from error
+    return parse_performance(content, str(path), pedal_up_below)
+
+
+def parse_performance(
+    content: bytes, name: str, pedal_up_below: int = PEDAL_UP_BELOW
+) -> list[TimedEvent]:
+    """Read what a MIDI file holds as one piano performance; `name` is for what is told of it."""
+    switch = PedalSwitch(pedal_up_below)
+    return [
+        TimedEvent(time_s, event)
+        for time_s, message in _messages(content, name)
+        if (event := _event_of(message, switch)) is not None and _is_in_time(time_s, name)
+    ]
+
+
+def parse_channels(content: bytes, name: str) -> dict[int, list[TimedEvent]]:
+    """Read what a MIDI file holds, each channel but the drums as a performance of its own."""
+    switches: defaultdict[int, PedalSwitch] = defaultdict(PedalSwitch)
+    parts: defaultdict[int, list[TimedEvent]] = defaultdict(list)
+    for time_s, message in _messages(content, name):
+        channel = getattr(message, "channel", DRUM_CHANNEL)
+        event = _event_of(message, switches[channel])
+        if event is not None and _is_in_time(time_s, name):
+            parts[channel].append(TimedEvent(time_s, event))
+    return dict(parts)
+
+
+def _is_in_time(time_s: float, name: str) -> bool:
+    """Return True; raise MidiFileError for a moment that no performance has."""
+    if time_s > LONGEST_S:
+        raise MidiFileError(
+            f"{name}: an event lies {time_s / 3600:,.0f} hours after the start; damaged, or "
+            f"longer than the {LONGEST_S / 3600:.0f} hours that are read"
+        )
+    return True
+
+
+def _messages(content: bytes, name: str) -> Iterator[tuple[float, mido.Message]]:
+    try:
         midi = mido.MidiFile(file=io.BytesIO(content), clip=True)
         if midi.type == 2:
-            raise MidiFileError(f"{path}: type 2 (independent sequences) is not one performance")
+            raise MidiFileError(f"{name}: type 2 (independent sequences) is not one performance")
         tick_s = _tick_s(midi.ticks_per_beat, TEMPO_US_PER_BEAT)
         time_s = 0.0
         now_ticks = 0
         for ticks, message in _merged(midi.tracks):
             if ticks > now_ticks and not tick_s:
                 raise MidiFileError(
-                    f"{path}: a tempo of 0 microseconds per beat, time stands still"
+                    f"{name}: a tempo of 0 microseconds per beat, time stands still"
                 )
             time_s += (ticks - now_ticks) * tick_s
             now_ticks = ticks
@@ -78,15 +104,13 @@ def _messages(path: Path) -> Iterator[tuple[float, mido.Message]]:
                 tick_s = _tick_s(midi.ticks_per_beat, message.tempo)
             elif not message.is_meta:
                 yield time_s, message
-    except OSError as error:
-        raise MidiFileError(f"{path}: {error.strerror or error}") from error
     except EOFError as error:
-        raise MidiFileError(f"{path}: ends too early; not a complete MIDI file") from error
-    except (ValueError, IndexError, KeyError, mido.KeySignatureError) as error:
+        raise MidiFileError(f"{name}: ends too early; not a complete MIDI file") from error
+    except (ValueError, IndexError, KeyError, OSError, mido.KeySignatureError) as error:
         if isinstance(error, MidiFileError):
             raise
         reason = str(error) or type(error).__name__
-        raise MidiFileError(f"{path}: not a readable MIDI file ({reason})") from error
+        raise MidiFileError(f"{name}: not a readable MIDI file ({reason})") from error
 
 
 def _tick_s(division: int, tempo_us_per_beat: int) -> float:
@@ -138,13 +162,25 @@ def write_performance(path: Path, tracks: Iterable[Track], end_s: float | None =
 
     Each part is a track of its own. `end_s`, if given, is where the tracks end.
     """
+    midi = _midi_of(tracks, end_s)
+    with atomic_path(path) as partial:
+        midi.save(partial)
+
+
+def performance_bytes(tracks: Iterable[Track]) -> bytes:
+    """Return what `write_performance` would write."""
+    written = io.BytesIO()
+    _midi_of(tracks, None).save(file=written)
+    return written.getvalue()
+
+
+def _midi_of(tracks: Iterable[Track], end_s: float | None) -> mido.MidiFile:
     midi = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
     conductor = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=TEMPO_US_PER_BEAT)])
     midi.tracks.append(conductor)
     for track in tracks:
         midi.tracks.append(_midi_track(track, end_s))
-    with atomic_path(path) as partial:
-        midi.save(partial)
+    return midi
 
 
 def _midi_track(track: Track, end_s: float | None) -> mido.MidiTrack:

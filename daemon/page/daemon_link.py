@@ -42,7 +42,7 @@ class Listener(Protocol):
     def heard(self, topic: str, event: Result) -> None:
         """The daemon tells an event."""
 
-    def is_there(self, alive: bool) -> None:
+    def is_there(self, alive: bool, /) -> None:
         """The daemon is there, or it is not any more."""
 
 

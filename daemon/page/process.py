@@ -8,12 +8,15 @@ import socket
 import threading
 import webbrowser
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from daemon.log import set_up_logging
 from daemon.messages.page import PageBeat, PageOptions, StopPage
 from daemon.messages.pipe_end import PipeEnd
 from daemon.page.daemon_link import DaemonLink
 from daemon.page.gate import Gate
+from daemon.page.play_in import PlayIn
+from daemon.page.routes import Routes
 from daemon.page.tabs import Tabs
 from daemon.page.web import serving
 
@@ -48,9 +51,12 @@ async def _run(connection: Connection, listening: socket.socket, options: PageOp
     async with contextlib.AsyncExitStack() as stack:
         link = stack.enter_context(DaemonLink(options.settings, loop))
         tabs = await stack.enter_async_context(Tabs(link))
+        play_in = PlayIn(tabs.piano)
+        link.listen(play_in)
+        routes = Routes(tabs.log, play_in, Path(options.settings.recording.folder))
         await stack.enter_async_context(
             serving(
-                listening, _gate(listening, options), (),
+                listening, _gate(listening, options), routes.table(),
                 meet=tabs.meet, page=options.settings.page,
             )
         )  # fmt: skip

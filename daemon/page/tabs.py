@@ -23,6 +23,7 @@ MOST_TABS = 64
 TOLD = ("note", "planned", "withdrawn", "state", "turn", "parameters", "metrics")
 """The events that browsers are told."""
 _FRAMES_WAITING = 500  # for each browser; one that is further behind is dropped
+_BYTES_WAITING = 2 * 1024 * 1024  # likewise
 _FRAMES_PER_S = 300.0
 _FRAMES_AT_ONCE = 600.0
 _MOST_BAD_FRAMES = 50
@@ -41,21 +42,24 @@ class Tab:
         self.commands = 0
         self._socket = socket
         self._waiting: asyncio.Queue[str] = asyncio.Queue(_FRAMES_WAITING)
+        self._bytes_waiting = 0
         self._allowance = _FRAMES_AT_ONCE
 
     def tell(self, frame: str) -> bool:
         """Have a frame sent, without waiting; False if too many wait already."""
-        try:
-            self._waiting.put_nowait(frame)
-        except asyncio.QueueFull:
+        if self._waiting.full() or self._bytes_waiting > _BYTES_WAITING:
             return False
+        self._waiting.put_nowait(frame)
+        self._bytes_waiting += len(frame)
         return True
 
     async def write(self) -> None:
         """Send what waits, for as long as this lasts."""
         with contextlib.suppress(ConnectionError):
             while True:
-                await self._socket.send(await self._waiting.get())
+                frame = await self._waiting.get()
+                await self._socket.send(frame)
+                self._bytes_waiting -= len(frame)
 
     def may_speak(self) -> bool:
         """Take note of a frame; False if that was one too many in too little time."""
@@ -131,13 +135,15 @@ class Tabs:
 
     def _tell_all(self, frame: str) -> None:
         for tab in [*self._tabs.values()]:
-            if not tab.tell(frame):
-                self.dropped += 1
-                logger.warning(
-                    "a browser does not keep up and is dropped (%d so far)", self.dropped
-                )
-                self._gone(tab)
-                tab.drop()
+            self._tell(tab, frame)
+
+    def _tell(self, tab: Tab, frame: str) -> None:
+        if tab.tell(frame) or tab.number not in self._tabs:
+            return
+        self.dropped += 1
+        logger.warning("a browser does not keep up and is dropped (%d so far)", self.dropped)
+        self._gone(tab)
+        tab.drop()
 
     # From browsers.
 
@@ -168,7 +174,7 @@ class Tabs:
                 self._take(tab, frames.read(frame))
             except frames.FrameError as error:
                 tab.bad_frames += 1
-                tab.tell(notice(f"not understood: {error}"))
+                self._tell(tab, notice(f"not understood: {error}"))
                 if tab.bad_frames > _MOST_BAD_FRAMES:
                     self._gone(tab)
                     await tab.close(_POLICY, "too many messages that mean nothing")
@@ -184,25 +190,26 @@ class Tabs:
                 if self._link.alive:
                     self.piano.play(tab.number, events)
                 elif events:
-                    tab.tell(notice("the Performer does not answer now; it does not hear you"))
+                    message = "the Performer does not answer now; it does not hear you"
+                    self._tell(tab, notice(message))
             case frames.Asking():
                 self._ask(tab, said)
             case frames.ReadingClock(browser_ms):
                 now_s = self._link.now_s
-                tab.tell(json.dumps({"type": "clock", "t": browser_ms, "session_s": now_s}))
+                self._tell(tab, json.dumps({"type": "clock", "t": browser_ms, "session_s": now_s}))
 
     def _ask(self, tab: Tab, asking: frames.Asking) -> None:
         if tab.commands >= _COMMANDS_UNDER_WAY:
             message = "too many commands at once"
             error = {"code": "refused", "field": None, "message": message}
-            tab.tell(_reply(asking, {"ok": False, "error": error}))
+            self._tell(tab, _reply(asking, {"ok": False, "error": error}))
             return
         tab.commands += 1
 
         async def carry_out() -> None:
             reply = await self._link.ask(asking.command, asking.args)
             tab.commands -= 1
-            tab.tell(_reply(asking, reply))
+            self._tell(tab, _reply(asking, reply))
 
         self._do(carry_out())
 
@@ -210,7 +217,7 @@ class Tabs:
         """Tell a browser all that it needs to begin."""
         if not self._link.alive:
             message = "the Performer does not answer"
-            tab.tell(json.dumps({"type": "daemon", "alive": False, "message": message}))
+            self._tell(tab, json.dumps({"type": "daemon", "alive": False, "message": message}))
             return
         asked = ("schema", "state", "get", "info")
         replies = await asyncio.gather(*(self._link.ask(name, {}) for name in asked))
@@ -228,7 +235,7 @@ class Tabs:
             "has_ports": info["input"] is not None,
             "recent": self.log.recent(now_s),
         }
-        tab.tell(json.dumps(hello))
+        self._tell(tab, json.dumps(hello))
 
     # By itself.
 

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import socket
+from socket import SO_SNDBUF, SOL_SOCKET, socket
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -26,6 +26,7 @@ MOST_BODY_BYTES = 2 * 1024 * 1024
 MOST_FRAME_BYTES = 16 * 1024
 _PING_S = 10.0  # a browser that answers no ping is gone
 _STOPS_WITHIN_S = 1.0
+_SEND_BUFFER_BYTES = 128 * 1024  # the system's own would hide for minutes that nobody reads
 
 
 class TlsError(PerformerError):
@@ -51,13 +52,16 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Answering = Callable[[Question], Awaitable[Answer]]
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A method and a path, and who answers there."""
 
     method: str
     path: str  # `{name}` in it becomes the question's name
-    answer: Callable[[Question], Awaitable[Answer]]
+    answer: Answering
 
 
 def as_json(told: Any, status: int = 200) -> Answer:
@@ -205,6 +209,8 @@ def _socket_handler(meet: Meet) -> _Handler:
         inner = web.WebSocketResponse(
             max_msg_size=MOST_FRAME_BYTES, heartbeat=_PING_S, compress=False, timeout=1.0
         )
+        own = request.get_extra_info("socket")
+        own.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER_BYTES)
         await inner.prepare(request)
         await meet(Socket(request, inner))
         return inner
