@@ -12,7 +12,7 @@ DEV := .venv-dev
 ALSA_VM := build/alsa-vm
 FIGURES := docs/figures
 HAS_NVIDIA := $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi))
-DEV_EXTRAS := [train,dev]
+DEV_EXTRAS := [train,dev,osc]
 RUN_EXTRAS := $(if $(HAS_NVIDIA),[cuda],)
 
 SHELL := /bin/bash

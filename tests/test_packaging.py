@@ -25,8 +25,10 @@ TRAINING_STACK = {"accelerate", "onnx", "torch"}
 SPOKEN_BY_MANY = {"matplotlib", "numpy", "onnx", "torch", "tqdm"}
 # Other people's models, which nobody needs: an environment of theirs runs the file that has them.
 FOREIGN = {"notochord", "perceiver", "pretty_midi"}
+PLAYED_WITH = ("osc",)  # extras of the daemon's installation
 DISTRIBUTIONS = {
     "onnxruntime": "onnxruntime-gpu",
+    "pythonosc": "python-osc",
     "rtmidi": "python-rtmidi",
     "yaml": "pyyaml",
     "zmq": "pyzmq",
@@ -175,10 +177,11 @@ def test_an_outside_library_has_one_importer_unless_many_speak_it() -> None:
 
 def test_every_outside_library_is_declared_for_the_package_that_imports_it() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    played = {requirement_name(text) for text in project["dependencies"]}
-    trained = played | {
-        requirement_name(text) for text in project["optional-dependencies"]["train"]
+    extras = project["optional-dependencies"]
+    played = {requirement_name(text) for text in project["dependencies"]} | {
+        requirement_name(text) for name in PLAYED_WITH for text in extras[name]
     }
+    trained = played | {requirement_name(text) for text in extras["train"]}
 
     undeclared = {
         (str(path.relative_to(ROOT)), name)
