@@ -21,7 +21,8 @@ DEFAULT_CONFIG = Path("config.yaml")
 MOST_TAKES = 9999
 
 
-def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line of the daemon."""
     parser = argparse.ArgumentParser(
         prog="python -m daemon",
         description="A pianist that listens on a MIDI port and continues the performance.",
@@ -147,7 +148,7 @@ def _say(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon, or what else the command line asks for; return the exit code."""
-    parsed = _arguments(arguments)
+    parsed = read_arguments(arguments)
     set_up_logging(parsed.verbose)
     try:
         if parsed.list_ports:
