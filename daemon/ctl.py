@@ -1,11 +1,13 @@
 """Control a running Performer from the command line: `python -m daemon.ctl set temperature 0.9`."""
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +116,7 @@ def _json_or_text(text: str) -> Any:
 def _watch(options: argparse.Namespace) -> None:
     topics = (*options.words, HEARTBEAT) if options.words else ("",)
     heard_s = time.monotonic()
-    with EventClient(options.events, topics, _keys(options)) as client:
+    with _heeding_ctrl_c(), EventClient(options.events, topics, _keys(options)) as client:
         while True:
             event = client.next_event(_POLL_S)
             if event is not None:
@@ -123,6 +125,16 @@ def _watch(options: argparse.Namespace) -> None:
                     _show_event(*event, as_json=options.json)
             elif time.monotonic() - heard_s > options.timeout:
                 raise NoAnswerError(f"no daemon is heard at {options.events}; see --events")
+
+
+@contextlib.contextmanager
+def _heeding_ctrl_c() -> Iterator[None]:
+    """End at SIGINT even where a script started us with `&`: a shell has such programs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show_event(topic: str, body: bytes, *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from tests.support.jack_server import running_jack_server
 # How long an example takes is the machine's affair.
 settings.register_profile("performer", deadline=None)
 settings.load_profile("performer")
+
+# `make test &` in a script: a shell lets such programs ignore SIGINT, and all that they start
+# inherits that; but some tests end programs by this very signal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

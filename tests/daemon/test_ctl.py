@@ -227,10 +227,16 @@ def test_what_is_no_address_is_one_line(capsys: pytest.CaptureFixture[str], addr
     assert address in capsys.readouterr().err
 
 
-def _watching(server: ControlServer, *words: str) -> subprocess.Popen[str]:
+def _watching(
+    server: ControlServer, *words: str, in_background: bool = False
+) -> subprocess.Popen[str]:
     where = ["--address", server.commands_address, "--events", server.events_address]
+    ignoring = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]  # as a shell does behind `&`
     return subprocess.Popen(
-        [sys.executable, "-m", "daemon.ctl", "watch", *words, *where, "--timeout", "20"],
+        [
+            *(ignoring if in_background else []),
+            *(sys.executable, "-m", "daemon.ctl", "watch", *words, *where, "--timeout", "20"),
+        ],
         cwd=_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -253,8 +259,11 @@ def _line(server: ControlServer, process: subprocess.Popen[str]) -> str:
     raise AssertionError("nothing was shown")
 
 
-def test_watch_shows_events_until_it_is_interrupted(server: ControlServer) -> None:
-    with _watching(server, "note") as process:
+@pytest.mark.parametrize("in_background", [False, True])
+def test_watch_shows_events_until_it_is_interrupted(
+    server: ControlServer, in_background: bool
+) -> None:
+    with _watching(server, "note", in_background=in_background) as process:
         line = _line(server, process)
         process.send_signal(signal.SIGINT)
         code = process.wait(20)
