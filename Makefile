@@ -5,6 +5,7 @@ PYTHON ?= python3
 CONFIG ?= config.yaml
 MODEL ?= models/small
 CHECKPOINT ?= runs/default/best.pt
+WORKERS ?= 2
 ARGS ?=
 
 VENV := .venv
@@ -13,6 +14,8 @@ ALSA_VM := build/alsa-vm
 FIGURES := docs/figures
 HAS_NVIDIA := $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi))
 DEV_EXTRAS := [train,dev,osc]
+PYTEST := OMP_NUM_THREADS=1 $(DEV)/bin/pytest
+SHARED := --numprocesses $(WORKERS) --dist worksteal
 RUN_EXTRAS := $(if $(HAS_NVIDIA),[cuda],)
 
 SHELL := /bin/bash
@@ -39,7 +42,12 @@ run: $(VENV)/.installed ## start the Performer (CONFIG=config.yaml, ARGS="...")
 
 .PHONY: test
 test: lint | jack-tools ## lint, types, unit tests, and the daemon under a private JACK server
-	$(DEV)/bin/pytest $(ARGS)
+	$(PYTEST) $(SHARED) -m "not jack and not alsa" $(ARGS)
+	$(PYTEST) -m jack $(ARGS)  # alone on the machine: these hear when notes come
+
+.PHONY: test-fast
+test-fast: $(DEV)/.installed ## the tests that need neither JACK nor processes of their own, for the edit loop
+	$(PYTEST) $(SHARED) -m "not jack and not alsa and not processes" $(ARGS)
 
 .PHONY: lint
 lint: $(DEV)/.installed ## style and types alone

@@ -129,7 +129,7 @@ def _watch(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _heeding_ctrl_c() -> Iterator[None]:
-    """End at SIGINT even where a script started us with `&`: a shell has such programs ignore it."""
+    """End at SIGINT even behind `&` in a script, where a shell lets a program ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,3 +33,13 @@ def jack_server() -> Iterator[None]:
     """Run a JACK server of our own, fresh for each file of tests, and make it the default one."""
     with running_jack_server():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _processes_are_announced(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that starts processes and does not say so: `make test-fast` leaves those out."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+    yield
+    after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+    says_so = {mark.name for mark in request.node.iter_markers()} & {"alsa", "jack", "processes"}
+    assert says_so or after == before, "it starts processes: mark it with `processes`"

@@ -1,6 +1,7 @@
 """The rules that keep the packages apart, and the scripts usable from anywhere."""
 
 import ast
+import functools
 import importlib
 import re
 import subprocess
@@ -45,7 +46,8 @@ DAEMON = [p for p in SOURCES if ROOT / "daemon" in p.parents and BENCH not in p.
 SCRIPTS = [path for path in SOURCES if 'if __name__ == "__main__":' in path.read_text()]
 
 
-def imported_modules(path: Path) -> set[str]:
+@functools.cache
+def imported_modules(path: Path) -> frozenset[str]:
     """Return the full names of all modules that a file imports, wherever in the file."""
     names: set[str] = set()
     package = ".".join(path.relative_to(ROOT).parts[:-1])
@@ -57,7 +59,7 @@ def imported_modules(path: Path) -> set[str]:
             names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
             names |= {item.value for item in node.args if isinstance(item, ast.Constant)}
-    return names
+    return frozenset(names)
 
 
 def top_level(path: Path) -> set[str]:
@@ -224,6 +226,7 @@ def test_there_are_scripts() -> None:
     assert {"daemon/__main__.py", "training/train.py", "export/export_onnx.py"} <= names
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_script_answers_help_from_an_empty_folder(script: Path, tmp_path: Path) -> None:
     # -I: neither this folder nor PYTHONPATH helps the script to find its packages.
@@ -241,6 +244,7 @@ def test_script_answers_help_from_an_empty_folder(script: Path, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_who_plays_or_measures_playing_loads_nothing_of_the_training_stack() -> None:
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

@@ -259,6 +259,7 @@ def _line(server: ControlServer, process: subprocess.Popen[str]) -> str:
     raise AssertionError("nothing was shown")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("in_background", [False, True])
 def test_watch_shows_events_until_it_is_interrupted(
     server: ControlServer, in_background: bool
@@ -274,6 +275,7 @@ def test_watch_shows_events_until_it_is_interrupted(
     assert (code, complaints) == (0, "")
 
 
+@pytest.mark.processes
 def test_watch_as_json_gives_whole_events(server: ControlServer) -> None:
     with _watching(server, "state", "--json") as process:
         event = json.loads(_line(server, process))
@@ -308,6 +310,7 @@ def test_keys_are_made_and_the_printed_settings_are_accepted(
     assert ctl.main(["keys", str(folder)]) == 2
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("as_module", [True, False])
 def test_the_help_names_every_command_and_parameter_with_its_range(
     tmp_path: Path, as_module: bool

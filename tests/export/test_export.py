@@ -60,6 +60,7 @@ def listing(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.processes
 def test_the_script_writes_a_folder_and_tells_how_true_it_is(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +80,7 @@ def test_the_script_writes_a_folder_and_tells_how_true_it_is(
     assert 0 < manifest.parity["int8"].kl_nats < 0.01
 
 
+@pytest.mark.processes
 def test_the_folder_holds_the_weights_in_half_precision_to_train_on_from(
     checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_the_folder_holds_the_weights_in_half_precision_to_train_on_from(
         torch.testing.assert_close(weight.float(), content.weights[name], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.processes
 def test_weights_stand_once_and_graphs_read_them_in_the_checkpoint(
     checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +127,7 @@ def test_weights_stand_once_and_graphs_read_them_in_the_checkpoint(
                 assert tensor.data_type in EIGHT_BITS or len(tensor.raw_data) <= 64
 
 
+@pytest.mark.processes
 def test_what_half_precision_does_to_a_checkpoint_is_told(checkpoint: Path, tmp_path: Path) -> None:
     spoil(checkpoint, 1.0001)  # a weight is then no number of half precision
     manifest = export_onnx.export(checkpoint, tmp_path / "tiny", quiet=True)
@@ -157,6 +161,7 @@ def test_a_file_that_does_not_hold_the_weights_byte_by_byte_is_refused(checkpoin
         locate(checkpoint, weights)  # which is in float32
 
 
+@pytest.mark.processes
 def test_an_older_folder_is_replaced_whole(checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "tiny"
     export_onnx.export(checkpoint, folder, quiet=True)
@@ -170,6 +175,7 @@ def test_an_older_folder_is_replaced_whole(checkpoint: Path, tmp_path: Path) -> 
     assert listing(tmp_path) == ["model.pt", "tiny"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("factor", [float("nan"), 1e4])
 def test_a_graph_that_differs_is_refused_and_the_old_folder_stays(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], factor: float
@@ -211,6 +217,7 @@ def test_a_missing_checkpoint_is_one_line(
     assert listing(tmp_path) == []
 
 
+@pytest.mark.processes
 def test_verifying_prints_a_row_for_each_chunk_and_part_of_the_context(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,6 +256,7 @@ def test_of_several_figures_the_worst_of_each_is_stated_and_none_hides_what_is_n
         assert np.isnan(figures).all()
 
 
+@pytest.mark.processes
 def test_verifying_against_another_checkpoint_is_refused(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +269,7 @@ def test_verifying_against_another_checkpoint_is_refused(
     assert "not made from" in capsys.readouterr().err
 
 
+@pytest.mark.processes
 def test_a_folder_is_verified_against_its_own_weights_as_well(
     checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ def test_no_code_of_a_checkpoint_is_run(tmp_path: Path):
         load_checkpoint(path)
 
 
+@pytest.mark.processes
 def test_a_process_killed_while_saving_leaves_a_whole_checkpoint(tmp_path: Path):
     path = tmp_path / "model.pt"
     code = """

@@ -224,6 +224,7 @@ def test_a_writer_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.processes
 def test_a_writer_that_is_killed_leaves_the_old_file_whole(tmp_path: Path):
     path = tmp_path / "kept.mid"
     code = """

@@ -99,6 +99,7 @@ def test_the_engine_in_chunks_is_the_full_forward_pass(
     assert np.abs(logits - reference).max() <= TOLERANCE
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("architecture", SHAPES.values(), ids=SHAPES.keys())
 def test_every_shape_of_model_plays_as_it_was_trained(
     architecture: Architecture, tmp_path: Path

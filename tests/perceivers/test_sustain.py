@@ -291,10 +291,10 @@ def test_real_pieces_come_back_within_half_a_step(path: Path):
     assert set(tokens[1:]) <= THE_388
 
 
-def test_the_starter_set_as_a_whole_has_about_four_tokens_to_a_note():
+def test_pieces_together_have_about_four_tokens_to_a_note():
     """Single pieces lie between 3.4 and 4.7: a lone melody needs more time-shifts than chords."""
     lengths = []
-    for path in STARTER:
+    for path in STARTER[::4]:  # of these 4.10, of all of them 4.07
         tokens = encode_sounding(read_performance(path, PEDAL_UP_BELOW))
         lengths.append((len(tokens) - 1, count(tokens, v.Kind.NOTE_ON)))
 

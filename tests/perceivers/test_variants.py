@@ -249,6 +249,7 @@ def test_padding_stays_hidden_under_prefix_dropout() -> None:
 # --- what cannot be played ---
 
 
+@pytest.mark.processes
 def test_carried_latents_are_played_as_they_were_trained(tmp_path: Path) -> None:
     tokens = random_tokens(CARRIED, 180)
     reference = full_logits(make_model(CARRIED), tokens)

@@ -70,6 +70,7 @@ def test_every_velocity_comes_back_within_half_a_bin():
         assert abs(v.velocity_of(bin_index) - velocity) <= v.VELOCITIES_PER_BIN // 2
 
 
+@pytest.mark.processes
 def test_the_fingerprint_is_the_same_in_every_process():
     code = "from perceivers.vocabulary import fingerprint; print(fingerprint())"
 

@@ -399,6 +399,7 @@ def stop_when_begun(runs: Path) -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
+@pytest.mark.processes
 def test_two_processes_share_the_work(tokens: Path, tmp_path: Path):
     assert main([*arguments(tokens, tmp_path), "--processes", "2"]) == 0
 

@@ -84,6 +84,7 @@ def test_a_checkpoint_and_a_run_are_scored_on_the_validation_split(
         assert f"{figures['nats_per_token']['value']:.3f}" in capsys.readouterr().out
 
 
+@pytest.mark.processes
 def test_a_folder_without_a_manifest_is_scored_whole(
     tiny_model_folder: Path,
     loose_midi: Path,
@@ -111,6 +112,7 @@ def test_a_folder_without_a_manifest_is_scored_whole(
     assert "3 files skipped" in told.out
 
 
+@pytest.mark.processes
 def test_a_single_piece_is_scored_once(tiny_model_folder: Path, tmp_path: Path):
     """For training, a single piece is its own validation; that makes it no second piece here."""
     write_music(tmp_path / "one" / "a.mid", 15)
@@ -121,6 +123,7 @@ def test_a_single_piece_is_scored_once(tiny_model_folder: Path, tmp_path: Path):
     assert json.loads(out.read_text())["pieces"] == 1
 
 
+@pytest.mark.processes
 def test_token_files_give_the_figures_of_their_music(
     tiny_model_folder: Path, loose_midi: Path, tmp_path: Path
 ):
@@ -178,6 +181,7 @@ def test_training_pieces_do_not_stand_in_for_a_split_that_the_manifest_lacks(
     assert "no piece in split 'validation'; --split all takes all" in capsys.readouterr().err
 
 
+@pytest.mark.processes
 def test_figures_are_noted_in_the_manifest_for_each_precision(
     tiny_model_folder: Path, split_midi: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -245,7 +249,7 @@ def test_what_was_not_scored_by_the_graph_in_the_folder_is_not_noted(
         (["--model", "{folder}", "--midi", "{empty}"], "no MIDI files"),
         (["--model", "{folder}", "--midi", "{silent}"], "none of 1 files holds notes"),
         (["--model", "{folder}", "--json", "{text}/x.json"], "choose another file"),
-        (["--model", "{folder}", "--every", "1000"], None),
+        pytest.param(["--model", "{folder}", "--every", "1000"], None, marks=pytest.mark.processes),
     ],
 )
 def test_what_cannot_be_scored_is_said_in_one_line(
@@ -323,6 +327,7 @@ def test_the_encoder_is_known_by_what_it_says():
     assert encoder_fingerprint(v.Flavour.SUSTAIN_388) != encoder_fingerprint(v.Flavour.EVENTS)
 
 
+@pytest.mark.processes
 def test_a_model_folder_is_scored_without_torch(tiny_model_folder: Path, loose_midi: Path):
     program = (
         "import sys; from training.evaluate import main; code = main(sys.argv[1:]); "
@@ -341,6 +346,7 @@ def test_a_model_folder_is_scored_without_torch(tiny_model_folder: Path, loose_m
     assert done.stdout.splitlines()[-1:] == ["0 False"], done.stderr
 
 
+@pytest.mark.processes
 def test_ctrl_c_ends_the_engines_and_writes_nothing(tiny_model_folder: Path, tmp_path: Path):
     write_music(tmp_path / "long" / "a.mid", 5000)
     out = tmp_path / "figures.json"

@@ -163,6 +163,7 @@ def test_a_changed_file_is_encoded_again(midi: Path, tmp_path: Path):
     assert len(decode(tokens[0].tolist())) == 60
 
 
+@pytest.mark.processes
 def test_processes_in_parallel_give_the_tokens_of_one(midi: Path, tmp_path: Path):
     prepare(midi, tmp_path / "one", workers=1, quiet=True)
     prepare(midi, tmp_path / "two", workers=2, quiet=True)

@@ -94,6 +94,7 @@ def test_validation_improves_and_the_run_is_on_disk(uninterrupted: Path):
     assert (uninterrupted / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("killed_at", [10, 30])  # in the stable part and inside the decay
 def test_a_run_that_was_killed_goes_on_exactly(
     tokens: Path,
@@ -119,6 +120,7 @@ def test_a_run_that_was_killed_goes_on_exactly(
     assert all(bool((ours[name] == whole[name]).all()) for name in whole)
 
 
+@pytest.mark.processes
 def test_two_processes_learn_what_one_learns(tokens: Path, tmp_path: Path):
     lots_of_the_model = "--prefix-dropout"  # drawn by each process for itself, as dropout is
     more = ("--steps", "6", "--dropout", "0", *WHOLE_RECIPE, lots_of_the_model, "0")
@@ -136,6 +138,7 @@ def test_two_processes_learn_what_one_learns(tokens: Path, tmp_path: Path):
     assert list(two.values()) == pytest.approx(list(one.values()), abs=1e-4)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_with_everything_saved(tokens: Path, tmp_path: Path, number: int):
     run = tmp_path / "run"
@@ -156,7 +159,7 @@ def test_a_signal_stops_with_everything_saved(tokens: Path, tmp_path: Path, numb
 def test_a_budget_in_minutes_is_kept_and_may_be_given_again(
     tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    command = arguments(tokens, tmp_path / "run", "--minutes", "0.01")
+    command = arguments(tokens, tmp_path / "run", "--minutes", "0.02")
 
     assert main(command) == 0
     first = load_checkpoint(tmp_path / "run" / LAST).progress
@@ -269,6 +272,7 @@ def test_both_optimisers_learn_and_go_on_with_what_they_began(
     )
 
 
+@pytest.mark.processes
 def test_a_full_disk_leaves_the_last_checkpoint(
     tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -323,6 +327,7 @@ def tuning(model: Path, run: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.processes
 def test_a_shipped_model_is_tuned_while_the_starter_set_is_rehearsed(
     tmp_path: Path, model_folder: Path, starter: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -342,6 +347,7 @@ def test_a_shipped_model_is_tuned_while_the_starter_set_is_rehearsed(
     assert together == pytest.approx(0.5 * new + 0.5 * rehearsed, abs=2e-3)
 
 
+@pytest.mark.processes
 def test_tuning_goes_on_but_not_with_the_run_of_another_model(
     tmp_path: Path,
     model_folder: Path,
@@ -358,6 +364,7 @@ def test_tuning_goes_on_but_not_with_the_run_of_another_model(
     assert f"did not begin with --init {uninterrupted}" in capsys.readouterr().err
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("spoil", "named"), [
     (lambda folder: (folder / "checkpoint.pt").unlink(), "holds neither checkpoint.pt"),
     (lambda folder: (folder / "checkpoint.pt").write_bytes(b"?"), "not a readable checkpoint"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from daemon.bench import contest
 from daemon.bench import engine as benchmark
@@ -21,19 +22,30 @@ from daemon.engine import Engine
 from daemon.engine.step_bytes import step_bytes
 from export.verify import stepped_logits
 from perceivers.errors import PerformerError
+from perceivers.model import PerceiverS
 from tests.support.make_model import TINY, make_checkpoint, make_model
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = ROOT / "models" / "small"
 LENGTH = 2 * TINY.context + 20
 
+Streamed = tuple[PerceiverS, NDArray[np.int64], NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def streamed() -> Streamed:
+    """Return a model, tokens, and the logits after each of them."""
+    model = make_model()
+    tokens = np.random.default_rng(0).integers(0, TINY.vocabulary_size, LENGTH)
+    return model, tokens, stepped_logits(model, tokens, 1)
+
 
 @pytest.mark.parametrize("is_turned", [False, True], ids=["rows", "columns"])
 @pytest.mark.parametrize("filled", [0, 1, 20, TINY.context - 1, TINY.context + 40])
-def test_torch_in_place_gives_the_streaming_logits(filled: int, is_turned: bool) -> None:
-    model = make_model()
-    tokens = np.random.default_rng(filled).integers(0, TINY.vocabulary_size, LENGTH)
-    expected = stepped_logits(model, tokens, 1)
+def test_torch_in_place_gives_the_streaming_logits(
+    streamed: Streamed, filled: int, is_turned: bool
+) -> None:
+    model, tokens, expected = streamed
     stream = InPlaceModel(model, is_turned=is_turned)
 
     stream.fill(tokens[:filled].tolist())
@@ -53,6 +65,7 @@ def test_filling_again_forgets_what_was_before() -> None:
     assert float((stream.step(3) - first).abs().max()) < 1e-6
 
 
+@pytest.mark.processes
 def test_contest_of_real_processes(
     tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +91,7 @@ def test_contest_of_real_processes(
     assert "x faster than torch" in capsys.readouterr().out
 
 
+@pytest.mark.processes
 def test_another_model_is_refused_before_anything_is_timed(
     tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,6 +108,7 @@ def test_another_model_is_refused_before_anything_is_timed(
     assert not (tmp_path / "none.json").exists()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("script", [contest.NOTOCHORD, contest.PERCEIVER_IO], ids=lambda p: p.stem)
 def test_python_without_the_peer_is_named(script: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PerformerError, match="peer: ended with exit code 2"):
@@ -161,6 +176,7 @@ def test_footprint_of_a_tiny_model(tiny_model_folder: Path) -> None:
     assert found.open_s > 0
 
 
+@pytest.mark.processes
 def test_benchmark_writes_every_cell(
     tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_row_counts_shares_and_rates() -> None:
     assert (row.wrong_per_minute, row.wrong_moments, row.over_held_per_minute) == (3.0, 0.1, 1.0)
 
 
+@pytest.mark.processes
 def test_the_program_takes_one_split_of_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

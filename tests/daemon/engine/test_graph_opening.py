@@ -55,6 +55,7 @@ def test_cuda_asked_for_and_absent_is_one_line_with_the_next_step(tiny_model_fol
     assert any(step in message for step in ("pip install", "install the driver", "provider cpu"))
 
 
+@pytest.mark.processes
 def test_cuda_asked_for_and_absent_writes_nothing_else(tiny_model_folder: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from daemon.engine import Engine; "

@@ -33,7 +33,7 @@ need() {
 # Synchronous (-S): otherwise a client that is late loses MIDI messages, or gets them twice.
 # At most 64 ports: the default takes 107 MB of shared memory, and containers often have 64.
 start_server() {
-    jackd --no-realtime --sync --timeout 2000 --port-max 64 --name "$JACK_DEFAULT_SERVER" \
+    jackd --no-realtime --sync --timeout "${JACK_TEST_CLIENT_TIMEOUT_MS:-2000}" --port-max 64 --name "$JACK_DEFAULT_SERVER" \
         -d dummy --rate 48000 --period 64 --capture 0 --playback 0 >"$log" 2>&1 9>&- &
     server=$!
     local attempt

@@ -235,6 +235,7 @@ def test_the_index_says_what_was_asked_for(folder: Path) -> None:
     assert index["items"][2]["primer"] == "002-primer.mid"
 
 
+@pytest.mark.processes
 def test_an_interrupted_folder_is_finished_to_the_same_bytes(
     folder: Path, request_: Request, tmp_path: Path
 ) -> None:
@@ -258,6 +259,7 @@ def test_a_folder_of_another_request_is_refused(folder: Path, request_: Request)
         make_continuations(replace(request_, notes=25), folder, quiet=True)
 
 
+@pytest.mark.processes
 def test_the_daemon_s_refusal_is_told(request_: Request, tmp_path: Path) -> None:
     with pytest.raises(PerformerError, match=r"unknown parameter 'warmth'"):
         make_continuations(replace(request_, parameters=("warmth", "1")), tmp_path, quiet=True)

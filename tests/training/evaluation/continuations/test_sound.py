@@ -95,6 +95,7 @@ def test_a_missing_soundfont_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         find_synthesizer(tmp_path / "mine.sf2")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("script", ["echo 'fluidsynth: error: no' >&2; exit 1", "exit 0"])
 def test_a_rendering_that_fails_leaves_no_file(script: str, tmp_path: Path) -> None:
     synthesizer = Synthesizer(program(tmp_path, script), tmp_path / "any.sf2")
@@ -147,6 +148,7 @@ def little_soundfont(path: Path) -> Path:
     return path
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(
     shutil.which("fluidsynth") is None,
     reason="needs fluidsynth: apt-get install fluidsynth (continuous integration has it)",

@@ -46,6 +46,7 @@ def has_full_history(length: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
+@pytest.mark.processes
 def test_streamed_costs_are_those_of_one_full_forward_pass(tiny_model_folder: Path):
     tokens = piece(100)  # several contexts long
 
@@ -55,6 +56,7 @@ def test_streamed_costs_are_those_of_one_full_forward_pass(tiny_model_folder: Pa
     np.testing.assert_allclose(found.nats, full_pass_nats(tokens), atol=CLOSE)
 
 
+@pytest.mark.processes
 def test_blocks_cost_the_same_wherever_they_have_the_same_history(tiny_model_folder: Path):
     pieces = [piece(18, seed) for seed in range(8)]  # within the context
     assert all(TINY.latents * 2 < len(tokens) <= TINY.context for tokens in pieces)
@@ -69,6 +71,7 @@ def test_blocks_cost_the_same_wherever_they_have_the_same_history(tiny_model_fol
         assert np.abs(engine.nats - blocks.nats)[~same].max() > CLOSE
 
 
+@pytest.mark.processes
 def test_a_piece_that_fits_one_block_costs_the_same_to_a_thousandth(tiny_model_folder: Path):
     pieces = [piece(6, seed) for seed in range(5)]
     assert all(len(tokens) <= TINY.latents + 1 for tokens in pieces)
@@ -80,6 +83,7 @@ def test_a_piece_that_fits_one_block_costs_the_same_to_a_thousandth(tiny_model_f
         assert by_engine[name] == pytest.approx(by_blocks[name], abs=1e-3)
 
 
+@pytest.mark.processes
 def test_a_sample_of_blocks_costs_what_the_whole_does_there(tiny_model_folder: Path):
     pieces = [piece(100, seed) for seed in range(4)]
     whole = streamed.score(tiny_model_folder, pieces)
@@ -94,6 +98,7 @@ def test_a_sample_of_blocks_costs_what_the_whole_does_there(tiny_model_folder: P
     assert [f.is_scored.tolist() for f in sampled] == [f.is_scored.tolist() for f in blocks]
 
 
+@pytest.mark.processes
 def test_several_engines_find_what_one_finds(tiny_model_folder: Path):
     pieces = [piece(notes) for notes in (30, 5, 60, 10, 20)]
 
@@ -105,6 +110,7 @@ def test_several_engines_find_what_one_finds(tiny_model_folder: Path):
         np.testing.assert_array_equal(first.nats, second.nats)
 
 
+@pytest.mark.processes
 def test_int8_is_another_figure_close_by(tiny_model_folder: Path):
     pieces = [piece(50, seed) for seed in range(3)]
 
@@ -115,6 +121,7 @@ def test_int8_is_another_figure_close_by(tiny_model_folder: Path):
     assert small["nats_per_token"]["value"] == pytest.approx(exact, rel=0.02)
 
 
+@pytest.mark.processes
 def test_an_engine_that_fails_is_told_in_one_line(tiny_model_folder: Path):
     with pytest.raises(PerformerError, match=r"^the engine failed: precision .* not 'fp64'$"):
         streamed.score(tiny_model_folder, [piece(10), piece(20)], precision="fp64", processes=2)

@@ -238,6 +238,7 @@ def midi(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.processes
 def test_a_report_is_made_from_a_model_and_goes_on_where_it_was(
     midi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
