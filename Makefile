@@ -104,17 +104,21 @@ clean: ## remove what was made here: environments, caches, build
 	rm -rf $(VENV) $(DEV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.installed: pyproject.toml constraints.txt | system
+$(VENV)/.installed: pyproject.toml constraints.txt | python
 	$(call install,$(VENV),$(RUN_EXTRAS))
 
 $(DEV)/.installed: pyproject.toml constraints.txt | system
 	$(call install,$(DEV),$(DEV_EXTRAS))
 
-# What no wheel brings. Asked before anything is downloaded.
-.PHONY: system
-system:
+# What no wheel brings. Asked before anything is downloaded. Playing goes without MIDI's library, by
+# the page; the tests play through ports as well.
+.PHONY: python
+python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "$(PYTHON) is older than Python 3.11: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+
+.PHONY: system
+system: | python
 	@[[ $$(uname) != Linux ]] || $(PYTHON) -c 'import ctypes; ctypes.CDLL("libasound.so.2")' 2>/dev/null || { \
 		echo "libasound.so.2 is missing, which MIDI needs even under JACK: apt-get install libasound2" \
 			"(Debian 13, Ubuntu 24.04: libasound2t64)" >&2; exit 1; }

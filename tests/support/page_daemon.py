@@ -28,19 +28,23 @@ Frame = dict[str, Any]
 class PageDaemon:
     """A daemon whose brain plays a scale, with a page at an address of its own."""
 
-    def __init__(self, folder: Path, page: dict[str, Any] | None = None, **performer: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        page: dict[str, Any] | None = None,
+        jack: str = "there-is-none",
+        **performer: Any,
+    ) -> None:
         self.recordings = folder / "recordings"
         self.told = folder / "told"
         self._log = folder / "log"
         commands, events, self.port = free_ports(3)
+        self.commands, self.events = (f"tcp://127.0.0.1:{port}" for port in (commands, events))
         settings = {
             "midi": {"client_in": "Page In", "client_out": "Page Out"},
             "performer": {"silence_s": 0.5, "silence_least_s": 0.3, **performer},
             "engine": {"model": str(self.told)},
-            "control": {
-                "commands": f"tcp://127.0.0.1:{commands}",
-                "events": f"tcp://127.0.0.1:{events}",
-            },
+            "control": {"commands": self.commands, "events": self.events},
             "recording": {"folder": str(self.recordings)},
             "page": {"address": f"127.0.0.1:{self.port}", "open": False, **(page or {})},
         }
@@ -52,12 +56,12 @@ class PageDaemon:
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"JACK_DEFAULT_SERVER": "there-is-none"},
+                env=os.environ | {"JACK_DEFAULT_SERVER": jack, "JACK_NO_START_SERVER": "1"},
             )
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.set(zmq.LINGER, 0)
-        self._socket.connect(f"tcp://127.0.0.1:{commands}")
+        self._socket.connect(self.commands)
         self._number = 0
 
     @property
@@ -272,10 +276,13 @@ def free_ports(count: int) -> Sequence[int]:
 
 @contextlib.contextmanager
 def page_daemon(
-    folder: Path, page: dict[str, Any] | None = None, **performer: Any
+    folder: Path,
+    page: dict[str, Any] | None = None,
+    jack: str = "there-is-none",
+    **performer: Any,
 ) -> Iterator[PageDaemon]:
-    """Start a daemon with a page; it is ready."""
-    daemon = PageDaemon(folder, page, **performer)
+    """Start a daemon with a page; it is ready. `jack` names the server that would be its own."""
+    daemon = PageDaemon(folder, page, jack, **performer)
     try:
         daemon.wait_until_ready()
         yield daemon
