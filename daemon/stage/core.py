@@ -289,8 +289,9 @@ class Core:
         actions = self.turns.handle(happened, self._clock.now_s())
         for action in actions:
             self._do(action)
-        if any(isinstance(action, t.Withdraw | t.Release | t.SilenceAll) for action in actions):
-            self._tell_withdrawn(actions)
+        withdrawn = descriptions.withdrawn(self.turns.turn, actions)
+        if withdrawn is not None:
+            self._world.publish("withdrawn", withdrawn)
         return actions
 
     def _do(self, action: t.Action) -> None:
@@ -328,11 +329,6 @@ class Core:
                 self._world.publish("parameters", changed(self.turns.parameters, names))
             case t.Forget():
                 self._report(Forgot())
-
-    def _tell_withdrawn(self, actions: Sequence[t.Action]) -> None:
-        entered = [action.reason for action in actions if isinstance(action, t.Enter)]
-        reason = entered[-1] if entered else "panic"
-        self._world.publish("withdrawn", {"turn": self.turns.turn, "reason": reason})
 
     def _ports(self) -> descriptions.PortNames:
         return self._listener.port.name, self._output.port.name

@@ -24,6 +24,21 @@ def planned(turn: int | None, events: Events) -> Told:
     return {"turn": turn, "events": [_timed(timed) for timed in events]}
 
 
+def withdrawn(turn: int | None, actions: Sequence[t.Action]) -> Told | None:
+    """Describe what will not be played after all; None where that is nothing.
+
+    After `after_s` nothing that was planned until now will begin or end, while what sounds goes on
+    and its end is planned anew; null: what sounds is released as well, and all of it now.
+    """
+    after_s = [action.after_s for action in actions if isinstance(action, t.Withdraw)]
+    is_cut = any(isinstance(action, t.Release | t.SilenceAll) for action in actions)
+    if not after_s and not is_cut:
+        return None
+    entered = [action.reason for action in actions if isinstance(action, t.Enter)]
+    reason = "panic" if t.SilenceAll() in actions else entered[-1] if entered else "cut"
+    return {"turn": turn, "reason": reason, "after_s": None if is_cut else after_s[-1]}
+
+
 def held(keys: Sequence[int], *, pedal: bool) -> Told:
     """Describe what a client holds."""
     return {"held": [*keys], "pedal": pedal}

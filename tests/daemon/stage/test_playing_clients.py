@@ -76,7 +76,9 @@ def test_a_note_of_a_client_ends_the_turn_and_withdraws_what_was_planned(
             ],
         }
     ]
-    assert stage.world.of("withdrawn") == [{"turn": 1, "reason": "yielded"}]
+    (withdrawn,) = stage.world.of("withdrawn")
+    assert (withdrawn["turn"], withdrawn["reason"]) == (1, "yielded")
+    assert withdrawn["after_s"] == pytest.approx(stage.clock.now_s(), abs=0.05)
     assert stage.wire.sent == []
 
 
@@ -91,14 +93,36 @@ def test_who_ends_a_turn_withdraws_what_was_planned(
     stage.asked(command)
     stage.pass_s(0.1)
 
-    assert [told["reason"] for told in stage.world.of("withdrawn")] == [reason]
+    told = stage.world.of("withdrawn")
+    assert [(each["reason"], each["after_s"]) for each in told] == [(reason, None)]
+
+
+def test_an_answer_that_is_cut_is_withdrawn_whole(stage: StageByHand) -> None:
+    stage.ask("set", hand_back="cut")
+    stage.ask("perform")
+
+    play(stage, ON)
+
+    assert stage.world.of("withdrawn") == [{"turn": 1, "reason": "yielded", "after_s": None}]
+
+
+def test_an_answer_that_takes_too_long_to_end_by_itself_is_cut_and_that_is_told(
+    stage: StageByHand,
+) -> None:
+    stage.ask("perform")
+    play(stage, ON)
+
+    stage.pass_s(3.0)
+
+    told = stage.world.of("withdrawn")
+    assert [(each["reason"], each["after_s"]) for each in told[1:]] == [("cut", None)]
 
 
 def test_panic_withdraws_even_where_no_turn_is_under_way(stage: StageByHand) -> None:
     stage.asked("panic")
     stage.pass_s(0.1)
 
-    assert stage.world.of("withdrawn") == [{"turn": None, "reason": "panic"}]
+    assert stage.world.of("withdrawn") == [{"turn": None, "reason": "panic", "after_s": None}]
 
 
 def test_a_key_is_down_while_port_or_client_holds_it(stage: StageByHand) -> None:
