@@ -1,45 +1,41 @@
 """Stage, brain and supervisor as processes, under JACK: whatever is killed, nothing sounds on."""
 
-import contextlib
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-import zmq
 
 from daemon.midi.ports import InputPort, OutputPort, open_input, open_output
 from perceivers.events import NoteOff, NoteOn
 from perceivers.midi_files import read_performance
+from tests.support.jack_server import running_jack_server
+from tests.support.running_daemon import RunningDaemon, running_daemon, wait_until
+from tests.support.wire import Seen, note_ons, pedal_is_down, sounding
 
-pytestmark = [pytest.mark.jack, pytest.mark.usefixtures("jack_server")]
+pytestmark = pytest.mark.jack
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 100.0
+ALL_NOTES_OFF_16 = bytes((0xBF, 123, 0))
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited in vain until {what}"
-        time.sleep(0.01)
+@pytest.fixture(scope="module", autouse=True)
+def _jack_server() -> Iterator[None]:
+    """Run a server that lets go of killed clients in a few seconds.
+
+    A synchronous one waits ten times as long as a client is given, for each; as much patience as
+    the supervisor has with a stage is enough.
+    """
+    with running_jack_server(client_timeout_ms=300):
+        yield
 
 
-def children(pid: int) -> list[int]:
-    """Return the child processes, without the helpers that Python itself starts."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(child) for child in task.read_text().split()]
-    return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+def scripted_daemon(config: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.support.scripted_daemon", str(config)]
 
 
 class Keyboard:
@@ -48,7 +44,7 @@ class Keyboard:
     def __init__(self) -> None:
         self.keys: OutputPort = open_output("Keyboard")
         self.synth: InputPort = open_input("Synth")
-        self.heard: list[bytes] = []
+        self.heard: list[Seen] = []
 
     def connect(self) -> None:
         """Make the connections; again, after the daemon's ports were made anew."""
@@ -63,110 +59,19 @@ class Keyboard:
         time.sleep(length_s)
         self.keys.send(bytes((0x80, pitch, 0)))
 
-    def listen(self) -> list[bytes]:
+    def listen(self) -> list[Seen]:
         """Return everything heard so far."""
         while (received := self.synth.receive()) is not None:
-            self.heard.append(received[0])
+            self.heard.append(Seen(time.monotonic(), received[0]))
         return self.heard
 
-    def sounding(self) -> set[int]:
-        """Return what sounds by now: pitches, and -1 for the pedal."""
-        sounding: set[int] = set()
-        for message in self.listen():
-            kind = message[0] & 0xF0
-            if kind == 0x90:
-                sounding.add(message[1])
-            elif kind == 0x80:
-                sounding.discard(message[1])
-            elif message[1] == 64:
-                (sounding.add if message[2] else sounding.discard)(-1)
-        return sounding
+    def is_silent(self) -> bool:
+        """Tell whether all that was heard has ended, the pedal included."""
+        return not sounding(self.listen()) and not pedal_is_down(self.heard)
 
     def close(self) -> None:
         self.keys.close()
         self.synth.close()
-
-
-class Daemon:
-    """The scripted daemon as a process, with its control socket."""
-
-    def __init__(self, folder: Path, **performer: object) -> None:
-        self.recordings = folder / "recordings"
-        self.told = folder / "told"
-        self._log = folder / "log"
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            other.bind(("127.0.0.1", 0))
-            commands, events = (f"tcp://127.0.0.1:{s.getsockname()[1]}" for s in (one, other))
-        config = folder / "config.yaml"
-        config.write_text(
-            yaml.safe_dump(
-                {
-                    "performer": {"silence_s": 0.5, **performer},
-                    "engine": {"model": str(self.told)},
-                    "control": {"commands": commands, "events": events},
-                    "recording": {"folder": str(self.recordings)},
-                    "page": {"enabled": False},
-                }
-            )
-        )
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.scripted_daemon", str(config)],
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self._context = zmq.Context()
-        self._commands = self._context.socket(zmq.DEALER)
-        self._commands.set(zmq.LINGER, 0)
-        self._commands.connect(commands)
-        self._number = 0
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def stage(self) -> int:
-        (pid,) = children(self.process.pid)
-        return pid
-
-    @property
-    def brain(self) -> int:
-        (pid,) = children(self.stage)
-        return pid
-
-    def ask(self, command: str, **args: object) -> dict[str, Any]:
-        """Have a command carried out; return the whole reply to it."""
-        self._number += 1
-        request = {"v": 1, "id": self._number, "cmd": command, "args": args}
-        self._commands.send_json(request)
-        while self._commands.poll(PATIENCE_S * 1000):
-            reply: dict[str, Any] = json.loads(self._commands.recv_multipart()[-1])
-            if reply["id"] == self._number:
-                return reply
-        raise AssertionError(f"no reply to {command}")
-
-    def recorded(self) -> list[Path]:
-        """Return the recordings that are whole; one that is being written is hidden."""
-        return [*self.recordings.glob("[!.]*.mid")]
-
-    def state(self) -> str:
-        return str(self.ask("state")["result"]["state"])
-
-    def wait_for(self, state: str) -> None:
-        wait_until(lambda: self.state() == state, f"the daemon is {state}")
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                for pid in [self.process.pid, *children(self.process.pid)]:
-                    os.kill(pid, signal.SIGKILL)
-        self._context.destroy()
 
 
 @pytest.fixture
@@ -177,21 +82,27 @@ def keyboard() -> Iterator[Keyboard]:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, keyboard: Keyboard) -> Iterator[Daemon]:
-    daemon = Daemon(tmp_path)
-    try:
-        daemon.wait_for("listening")
+def told(tmp_path: Path) -> Path:
+    """Return the file into which the brain writes what it is told."""
+    return tmp_path / "told"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, told: Path, keyboard: Keyboard) -> Iterator[RunningDaemon]:
+    with running_daemon(tmp_path, told, command=scripted_daemon) as daemon:
         keyboard.connect()
         yield daemon
-    finally:
-        daemon.close()
-        sys.stdout.write(daemon.log)
 
 
-def performing(daemon: Daemon, keyboard: Keyboard) -> None:
+def performing(daemon: RunningDaemon, keyboard: Keyboard) -> None:
     """Have a long turn under way."""
-    assert daemon.ask("perform", length=60)["ok"]
+    daemon.ask("perform", length=60)
     wait_until(lambda: len(keyboard.listen()) > 6, "notes are heard")
+
+
+def recorded(daemon: RunningDaemon) -> list[Path]:
+    """Return the recordings that are whole; one that is being written is hidden."""
+    return [*daemon.recordings.glob("[!.]*.mid")]
 
 
 def jack_ports() -> list[str]:
@@ -207,129 +118,134 @@ def is_gone(pid: int) -> bool:
 
 
 def test_a_phrase_and_silence_bring_an_answer_and_both_are_recorded(
-    daemon: Daemon, keyboard: Keyboard
+    daemon: RunningDaemon, keyboard: Keyboard
 ) -> None:
-    assert daemon.ask("set", length=1)["ok"]
+    daemon.ask("set", length=1)
     for pitch in (60, 62, 64):
         keyboard.play(pitch)
 
     wait_until(lambda: len(keyboard.listen()) >= 42, "the whole answer is heard")
-    daemon.wait_for("listening")
+    daemon.wait_for_state("listening")
 
-    assert keyboard.sounding() == set()
-    wait_until(lambda: len(daemon.recorded()) == 1, "the recording is there")
-    (path,) = daemon.recorded()
+    assert keyboard.is_silent()
+    wait_until(lambda: len(recorded(daemon)) == 1, "the recording is there")
+    (path,) = recorded(daemon)
     events = [event for _, event in read_performance(path)]
     assert events[:2] == [NoteOn(60, 64), NoteOff(60)]
     assert sum(isinstance(event, NoteOn) for event in events) == 3 + 20
 
 
-def test_a_note_of_the_player_silences_the_answer(daemon: Daemon, keyboard: Keyboard) -> None:
+def test_a_note_of_the_player_silences_the_answer(
+    daemon: RunningDaemon, keyboard: Keyboard
+) -> None:
     performing(daemon, keyboard)
 
     keyboard.keys.send(bytes((0x90, 48, 64)))
 
-    daemon.wait_for("capturing")
-    assert keyboard.sounding() == set()
+    daemon.wait_for_state("capturing")
+    assert keyboard.is_silent()
     heard = len(keyboard.listen())
     time.sleep(0.3)
     assert len(keyboard.listen()) == heard
 
 
-def test_a_refused_command_says_why(daemon: Daemon, keyboard: Keyboard) -> None:
+def test_a_refused_command_says_why(daemon: RunningDaemon, keyboard: Keyboard) -> None:
     performing(daemon, keyboard)
 
-    reply = daemon.ask("perform")
+    reply = daemon.ask_raw(b'{"v":1,"id":"again","cmd":"perform"}')
 
     assert reply["error"]["code"] == "refused"
     assert "stop it first" in reply["error"]["message"]
 
 
-def test_panic_answers_when_every_channel_was_told(daemon: Daemon, keyboard: Keyboard) -> None:
+def test_panic_answers_when_every_channel_was_told(
+    daemon: RunningDaemon, keyboard: Keyboard
+) -> None:
     performing(daemon, keyboard)
 
-    assert daemon.ask("panic")["ok"]
+    daemon.ask("panic")
 
-    wait_until(lambda: bytes((0xBF, 123, 0)) in keyboard.listen(), "the last message is heard")
-    assert keyboard.sounding() == set()
+    wait_until(
+        lambda: any(seen.data == ALL_NOTES_OFF_16 for seen in keyboard.listen()),
+        "the last message is heard",
+    )
+    assert keyboard.is_silent()
 
 
 def test_a_signal_ends_it_with_nothing_sounding_and_all_recorded(
-    daemon: Daemon, keyboard: Keyboard
+    daemon: RunningDaemon, keyboard: Keyboard
 ) -> None:
     performing(daemon, keyboard)
-    processes = [daemon.stage, daemon.brain]
+    processes = [daemon.stage(), daemon.brain()]
 
     daemon.process.send_signal(signal.SIGINT)
 
     assert daemon.process.wait(PATIENCE_S) == 0
     assert all(is_gone(pid) for pid in processes)
-    wait_until(lambda: keyboard.sounding() == set(), "nothing sounds")
-    (path,) = daemon.recorded()
+    wait_until(keyboard.is_silent, "nothing sounds")
+    (path,) = recorded(daemon)
     events = [event for _, event in read_performance(path)]
     struck = sum(isinstance(event, NoteOn) for event in events)
-    assert struck == sum(message[0] == 0x90 for message in keyboard.heard)
+    assert struck == len(note_ons(keyboard.heard))
     assert struck == sum(isinstance(event, NoteOff) for event in events)
 
 
-def test_the_command_shutdown_ends_it(daemon: Daemon, keyboard: Keyboard) -> None:
+def test_the_command_shutdown_ends_it(daemon: RunningDaemon, keyboard: Keyboard) -> None:
     performing(daemon, keyboard)
 
-    assert daemon.ask("shutdown")["ok"]
+    daemon.ask("shutdown")
 
     assert daemon.process.wait(PATIENCE_S) == 0
-    wait_until(lambda: keyboard.sounding() == set(), "nothing sounds")
+    wait_until(keyboard.is_silent, "nothing sounds")
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_brain_that_dies_or_hangs_is_replaced_and_told_what_was_played(
-    daemon: Daemon, keyboard: Keyboard, how: signal.Signals
+    daemon: RunningDaemon, keyboard: Keyboard, told: Path, how: signal.Signals
 ) -> None:
     keyboard.play(60)
     performing(daemon, keyboard)
-    brain = daemon.brain
+    brain = daemon.brain()
 
     os.kill(brain, how)
 
-    daemon.wait_for("listening")
+    daemon.wait_for_state("listening")
     assert is_gone(brain)
-    assert keyboard.sounding() == set()
-    wait_until(lambda: "Recall" in daemon.told.read_text(), "the new brain is told")
-    recall = daemon.told.read_text().splitlines()[-1]
-    assert recall.count("NoteOn") == 1 + sum(m[0] == 0x90 for m in keyboard.heard)
-    assert daemon.ask("perform", length=1)["ok"]
+    assert keyboard.is_silent()
+    wait_until(lambda: "Recall" in told.read_text(), "the new brain is told")
+    recall = told.read_text().splitlines()[-1]
+    assert recall.count("NoteOn") == 1 + len(note_ons(keyboard.heard))
+    assert daemon.ask("perform", length=1)["turn"] is not None
 
 
 def test_a_stage_that_hangs_is_killed_and_replaced_and_its_notes_are_released(
-    daemon: Daemon, keyboard: Keyboard
+    daemon: RunningDaemon, keyboard: Keyboard, told: Path
 ) -> None:
-    """Takes 40 s: so long a synchronous JACK server takes to let go of clients that were killed."""
     performing(daemon, keyboard)
-    stage, brain = daemon.stage, daemon.brain
+    stage, brain = daemon.stage(), daemon.brain()
 
     os.kill(stage, signal.SIGSTOP)
 
     wait_until(lambda: is_gone(stage) and is_gone(brain), "both are gone")
-    assert keyboard.sounding()  # nobody was there to release it
-    wait_until(lambda: bool(children(daemon.process.pid)), "another stage is there")
-    daemon.wait_for("listening")
+    assert not keyboard.is_silent()  # nobody was there to release it
+    daemon.wait_for_state("listening", PATIENCE_S)
     keyboard.connect()
-    wait_until(lambda: keyboard.sounding() == set(), "what was left is released")
-    assert "Recall" in daemon.told.read_text()
+    wait_until(keyboard.is_silent, "what was left is released")
+    assert "Recall" in told.read_text()
 
 
 def test_nothing_is_left_behind_when_the_supervisor_is_killed(
-    daemon: Daemon, keyboard: Keyboard
+    daemon: RunningDaemon, keyboard: Keyboard
 ) -> None:
     performing(daemon, keyboard)
-    processes = [daemon.stage, daemon.brain]
-    assert keyboard.sounding()  # the pedal at least: it is down until the turn ends
+    processes = [daemon.stage(), daemon.brain()]
+    assert not keyboard.is_silent()  # the pedal at least: it is down until the turn ends
 
     daemon.process.kill()
 
     assert daemon.process.wait(PATIENCE_S) == -signal.SIGKILL
     wait_until(lambda: all(is_gone(pid) for pid in processes), "all are gone")
-    wait_until(lambda: keyboard.sounding() == set(), "nothing sounds")
+    wait_until(keyboard.is_silent, "nothing sounds")
     heard = len(keyboard.listen())
     time.sleep(0.3)
     assert len(keyboard.listen()) == heard

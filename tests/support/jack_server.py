@@ -15,11 +15,15 @@ _CLIENT_ENVIRONMENT = {
 
 
 @contextmanager
-def running_jack_server() -> Iterator[None]:
-    """Run a server, and make it that of this process and of those that it starts."""
+def running_jack_server(client_timeout_ms: int = 2000) -> Iterator[None]:
+    """Run a server, and make it that of this process and of those that it starts.
+
+    It waits ten times `client_timeout_ms` for a client that does not answer.
+    """
     before = dict(os.environ)
     with subprocess.Popen(
         [str(_WITH_JACK), "sh", "-c", "echo ready; exec cat"],
+        env=before | {"JACK_TEST_CLIENT_TIMEOUT_MS": str(client_timeout_ms)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

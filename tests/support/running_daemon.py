@@ -1,10 +1,9 @@
-"""The daemon as a process, and its control socket, spoken to without any of its own code."""
+"""The daemon as a process, and its control sockets, spoken to without any of its own code."""
 
 import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,15 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 import zmq
+
+from daemon.bench.live.daemon_process import ENDS_WITHIN_S, DaemonProcess, plain_daemon
 
 ROOT = Path(__file__).resolve().parents[2]
 PERFORMER_CHANNEL = 2  # as musicians count: the player's is 1
 SILENCE_S = 0.5
 
+Command = Callable[[Path], list[str]]
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float) -> None:
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
     """Return as soon as the condition holds; fail after `timeout_s`."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
@@ -42,44 +44,34 @@ class RunningDaemon:
         model: Path,
         patience: float = 1.0,
         output: str | None = None,
+        command: Command = plain_daemon,
         **performer: Any,
     ) -> None:
         self.patience = patience
         self.recordings = folder / "recordings"
-        self._log = folder / "daemon.log"
-        commands, events = (f"tcp://127.0.0.1:{port}" for port in _free_ports(2))
         settings = {
             "midi": {"output": output},
             "performer": {"channel": PERFORMER_CHANNEL, "silence_s": SILENCE_S, **performer},
             # On a crowded machine a note shall come late rather than not at all: tests count them.
             "timing": {"late_after_ms": 5000},
             "engine": {"model": str(model)},
-            "control": {"commands": commands, "events": events},
             "recording": {"folder": str(self.recordings)},
-            "page": {"enabled": False},
         }
-        config = folder / "config.yaml"
-        config.write_text(yaml.safe_dump(settings))
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "daemon", "--config", str(config)],
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self._daemon = DaemonProcess(folder, settings, command)
+        self.process = self._daemon.process
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.set(zmq.LINGER, 0)
-        self._socket.connect(commands)
+        self._socket.connect(self._daemon.commands)
         self._events = self._context.socket(zmq.SUB)
         self._events.set(zmq.LINGER, 0)
         self._events.set(zmq.SUBSCRIBE, b"")
-        self._events.connect(events)
+        self._events.connect(self._daemon.events)
         self._requests = 0
 
     @property
     def log(self) -> str:
-        return self._log.read_text()
+        return self._daemon.log
 
     def ask_raw(self, frame: bytes, timeout_s: float = 30.0) -> Any:
         """Send a frame as it is; return the reply."""
@@ -132,24 +124,23 @@ class RunningDaemon:
             found += _children(parent)
         return found[1:]
 
-    def brain(self) -> int:
-        """Return the process that has the model's runtime loaded."""
-        return self._process_with("onnxruntime")
-
     def stage(self) -> int:
         """Return the process that has the MIDI library loaded."""
-        return self._process_with("_rtmidi")
-
-    def _process_with(self, library: str) -> int:
         (found,) = [
-            pid for pid in self.descendants() if library in Path(f"/proc/{pid}/maps").read_text()
+            pid
+            for pid in _spawned(self.process.pid)
+            if "_rtmidi" in Path(f"/proc/{pid}/maps").read_text()
         ]
+        return found
+
+    def brain(self) -> int:
+        """Return the process that the stage has started."""
+        (found,) = _spawned(self.stage())
         return found
 
     def stop(self) -> int:
         """End the daemon as a service manager would; return its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20 * self.patience)
+        return self._daemon.end(ENDS_WITHIN_S * self.patience)
 
     def close(self) -> None:
         """Leave nothing behind, whatever happened."""
@@ -173,20 +164,26 @@ def _children(pid: int) -> list[int]:
     return children
 
 
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+def _spawned(pid: int) -> list[int]:
+    """Return the child processes, without the helpers that Python itself starts."""
+    return [
+        child
+        for child in _children(pid)
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
 
 
 @contextlib.contextmanager
 def running_daemon(
-    folder: Path, model: Path, patience: float = 1.0, output: str | None = None, **performer: Any
+    folder: Path,
+    model: Path,
+    patience: float = 1.0,
+    output: str | None = None,
+    command: Command = plain_daemon,
+    **performer: Any,
 ) -> Iterator[RunningDaemon]:
     """Start a daemon that listens; what it said is shown when the test fails."""
-    daemon = RunningDaemon(folder, model, patience, output, **performer)
+    daemon = RunningDaemon(folder, model, patience, output, command, **performer)
     try:
         daemon.wait_for_state("listening", 60)
         yield daemon

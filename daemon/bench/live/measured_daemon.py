@@ -2,23 +2,20 @@
 
 import contextlib
 import json
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from daemon.bench.live.daemon_process import DaemonProcess, plain_daemon
 from daemon.bench.live.prepared_daemon import Preparation, command
 from daemon.control.sockets import CommandClient, EventClient, NoAnswerError
 from daemon.midi.ports import InputPort, OutputPort, open_input, open_output
 from perceivers.errors import PerformerError
 from perceivers.midi_numbers import NOTE_ON
 
-ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN_S = 60.0
 ANSWER_WITHIN_S = 10.0
 NOTE_WITHIN_S = 10.0
@@ -31,33 +28,22 @@ class MeasuredDaemon:
     def __init__(
         self, model: Path, folder: Path, preparation: Preparation | None, timing: dict[str, Any]
     ) -> None:
-        commands, events = (f"tcp://127.0.0.1:{port}" for port in _free_ports(2))
         names = {"client_in": "Measured In", "client_out": "Measured Out"}
-        settings = {
+        settings: dict[str, dict[str, Any]] = {
             "midi": names,
             "performer": {"trigger": "command", "seed": 1},
             "timing": timing,
             "engine": {"model": str(model.resolve())},
-            "control": {"commands": commands, "events": events},
             "recording": {"enabled": False},
-            "page": {"enabled": False},
         }
-        config = folder / "config.yaml"
-        config.write_text(json.dumps(settings))  # every JSON document is YAML
-        program = [sys.executable, "-m", "daemon", "--config", str(config)]
-        self._log = folder / "daemon.log"
+        start = plain_daemon if preparation is None else partial(command, preparation=preparation)
         started_s = time.monotonic()
-        with self._log.open("wb") as log, contextlib.ExitStack() as undo:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program and file names
-                program if preparation is None else command(config, preparation),
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-            undo.callback(self._end)
-            self._commands = CommandClient(commands)
+        with contextlib.ExitStack() as undo:
+            self._daemon = DaemonProcess(folder, settings, start)
+            undo.callback(self._daemon.end)
+            self._commands = CommandClient(self._daemon.commands)
             undo.callback(self._commands.close)
-            self._events = EventClient(events)
+            self._events = EventClient(self._daemon.events)
             undo.callback(self._events.close)
             self.wait_for_state("listening", READY_WITHIN_S)
             self.start_to_ready_s = time.monotonic() - started_s
@@ -70,15 +56,11 @@ class MeasuredDaemon:
     @property
     def pid(self) -> int:
         """The first of the daemon's processes."""
-        return self._process.pid
+        return self._daemon.process.pid
 
     def close(self) -> None:
         """Let go of everything and end the daemon."""
         self._undo.close()
-
-    def _end(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        self._process.wait(20)
 
     def ask(self, command: str, **args: Any) -> dict[str, Any]:
         """Have a command carried out. Raises PerformerError when it is refused."""
@@ -93,8 +75,8 @@ class MeasuredDaemon:
         """Return as soon as this is the state. Raises PerformerError when it does not come."""
         deadline_s = time.monotonic() + within_s
         while time.monotonic() < deadline_s:
-            if self._process.poll() is not None:
-                last = self._log.read_text().strip().rpartition("\n")[2]
+            if self._daemon.process.poll() is not None:
+                last = self._daemon.log.strip().rpartition("\n")[2]
                 raise PerformerError(f"the daemon has ended: {last}")
             with contextlib.suppress(NoAnswerError):
                 if self.ask("state")["state"] == state:
@@ -150,11 +132,3 @@ def measured_daemon(
             yield daemon
         finally:
             daemon.close()
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for free in sockets:
-            free.bind(("127.0.0.1", 0))
-        return [int(free.getsockname()[1]) for free in sockets]

@@ -4,7 +4,8 @@
 #     tests/support/tools/with_jack.sh COMMAND [ARGUMENT...]
 #
 # Exit code: the command's; 124 when it ran longer than JACK_TEST_TIMEOUT_S; 125 without a server.
-# The server's own messages go to JACK_TEST_LOG (default: nowhere).
+# The server's own messages go to JACK_TEST_LOG (default: nowhere). It waits for a client that does
+# not answer ten times JACK_TEST_CLIENT_TIMEOUT_MS (default: 2,000 ms).
 set -uo pipefail
 
 # One fixed name: JACK knows eight at most, and forgets none that ended uncleanly.
