@@ -42,8 +42,8 @@ run: $(VENV)/.installed ## start the Performer (CONFIG=config.yaml, ARGS="...")
 
 .PHONY: test
 test: lint | jack-tools ## lint, types, unit tests, and the daemon under a private JACK server
-	$(PYTEST) $(SHARED) -m "not jack and not alsa" $(ARGS)
-	$(PYTEST) -m jack $(ARGS)  # alone on the machine: these hear when notes come
+	$(PYTEST) $(SHARED) -m "not jack and not alsa and not page" $(ARGS)
+	$(PYTEST) -m "jack or page" $(ARGS)  # alone on the machine: these hear when notes come
 
 .PHONY: test-fast
 test-fast: $(DEV)/.installed ## the tests that need neither JACK nor processes of their own, for the edit loop
@@ -54,6 +54,10 @@ lint: $(DEV)/.installed ## style and types alone
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
+
+.PHONY: test-page
+test-page: $(DEV)/.installed | browser ## the page in a real Chromium, with pictures of it in build/page/
+	$(PYTEST) -m page tests/page $(ARGS)
 
 .PHONY: test-alsa
 test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small virtual machine
@@ -75,6 +79,14 @@ bench: $(VENV)/.installed | jack-tools ## engine, sampling and whole daemon, wit
 soak: $(VENV)/.installed ## the engine for an hour at full rate: does anything grow? (ARGS="--minutes 5")
 	$(VENV)/bin/python -m daemon.bench.live.soak --model $(MODEL) --json $(FIGURES)/soak.json \
 		--picture $(FIGURES)/soak.png $(ARGS)
+
+.PHONY: bench-page
+bench-page: $(DEV)/.installed | browser ## the page in a real Chromium: when keys and notes sound, frames, bytes
+	$(DEV)/bin/python -m tests.page.measure --model $(MODEL) --json $(FIGURES)/page.json
+
+.PHONY: screenshots
+screenshots: $(DEV)/.installed | browser ## the README's picture: the page in the middle of an answer
+	$(DEV)/bin/python -m tests.page.screenshot --model $(MODEL) --picture $(FIGURES)/page.png
 
 .PHONY: bench-contest
 bench-contest: $(DEV)/.installed ## engine beside torch, and beside peers (ARGS=...)
@@ -128,3 +140,9 @@ jack-tools:
 	@for tool in jackd jack_lsp jack_connect jack_midiseq jack_midi_dump; do \
 		command -v $$tool >/dev/null || { \
 			echo "$$tool is missing, and the tests play through JACK: apt-get install jackd2" >&2; exit 1; }; done
+
+.PHONY: browser
+browser:
+	@command -v chromedriver >/dev/null || { \
+		echo "chromedriver is missing, and with it perhaps the browser: apt-get install chromium" \
+			"chromium-driver" >&2; exit 1; }

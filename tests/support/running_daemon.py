@@ -45,6 +45,8 @@ class RunningDaemon:
         patience: float = 1.0,
         output: str | None = None,
         command: Command = plain_daemon,
+        *,
+        page: bool = False,
         **performer: Any,
     ) -> None:
         self.patience = patience
@@ -56,9 +58,11 @@ class RunningDaemon:
             "timing": {"late_after_ms": 5000},
             "engine": {"model": str(model)},
             "recording": {"folder": str(self.recordings)},
+            "page": {"enabled": page},
         }
         self._daemon = DaemonProcess(folder, settings, command)
         self.process = self._daemon.process
+        self.page = f"http://{self._daemon.page}/"
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.set(zmq.LINGER, 0)
@@ -138,6 +142,11 @@ class RunningDaemon:
         (found,) = _spawned(self.stage())
         return found
 
+    def page_process(self) -> int:
+        """Return the process that serves the page: beside the stage the only one."""
+        (found,) = {*_spawned(self.process.pid)} - {self.stage()}
+        return found
+
     def stop(self) -> int:
         """End the daemon as a service manager would; return its exit code."""
         return self._daemon.end(ENDS_WITHIN_S * self.patience)
@@ -180,10 +189,12 @@ def running_daemon(
     patience: float = 1.0,
     output: str | None = None,
     command: Command = plain_daemon,
+    *,
+    page: bool = False,
     **performer: Any,
 ) -> Iterator[RunningDaemon]:
     """Start a daemon that listens; what it said is shown when the test fails."""
-    daemon = RunningDaemon(folder, model, patience, output, command, **performer)
+    daemon = RunningDaemon(folder, model, patience, output, command, page=page, **performer)
     try:
         daemon.wait_for_state("listening", 60)
         yield daemon

@@ -1,0 +1,1 @@
+"""The page, as people meet it: a real browser against a real daemon, without any MIDI system."""

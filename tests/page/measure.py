@@ -1,0 +1,146 @@
+"""What the page costs and how exact it is, in a real browser: python -m tests.page.measure."""
+
+import argparse
+import base64
+import itertools
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from daemon.bench.results import tell, write_json
+from tests.page.scripts import ONSET_METER, PRESSES_WATCHED, TWO_THOUSAND_NOTES
+from tests.support.browser import Browser, running_browser
+from tests.support.running_daemon import RunningDaemon, running_daemon
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESSES = 200
+TURN_S = 25
+FRAMES_S = 5
+SIZES = ((1280, 800), (2560, 1440))
+NEAR_S = 0.05  # an onset further from every planned one is none of them
+
+
+def main() -> None:
+    """Measure, tell, and write."""
+    parser = argparse.ArgumentParser(prog="python -m tests.page.measure", description=__doc__)
+    parser.add_argument("--model", type=Path, default=Path("models/small"))
+    parser.add_argument("--json", type=Path, default=Path("docs/figures/page.json"))
+    options = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_daemon(Path(folder), options.model, page=True, length=TURN_S) as daemon,
+        running_browser() as browser,
+    ):
+        found = measured(browser, daemon)
+    tell(found)
+    write_json(options.json, {"model": str(options.model)} | found)
+
+
+def measured(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:
+    """Return all figures."""
+    browser.look(*SIZES[0])
+    browser.driver.get(daemon.page)
+    browser.wait_for("p.sound.piano.share === 1", "the piano is loaded", 60)
+    return (
+        {"browser": browser.driver.capabilities["browserVersion"]}
+        | {"loading": loading(browser)}
+        | {"presses": presses(browser, daemon)}
+        | {"answer": answer(browser, daemon)}
+        | {
+            "frames": {
+                f"{width} x {height}": frames(browser, width, height) for width, height in SIZES
+            }
+        }
+    )
+
+
+def loading(browser: Browser) -> dict[str, Any]:
+    """Return what was loaded, and when the page could be played."""
+    entries = browser.ask(
+        "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))"
+        ".map(({name, encodedBodySize}) => [name, encodedBodySize])"
+    )
+    samples = sum(size for name, size in entries if "/samples/" in name)
+    ready = browser.ask("performance.getEntriesByName('performer-ready')[0].startTime")
+    return {
+        "bytes": sum(size for _, size in entries) - samples,
+        "bytes_of_samples": samples,
+        "interactive_ms": round(ready),
+        "first_sample_ms": round(
+            browser.ask("performance.getEntriesByName('performer-first-sample')[0].startTime")
+        ),
+    }
+
+
+def presses(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:
+    """Press keys; return when each was heard here, and when by the daemon."""
+    browser.driver.execute_script(PRESSES_WATCHED)
+    daemon.ask("set", trigger=[])  # nobody answers meanwhile
+    for number in range(PRESSES):
+        browser.press("qwertyu"[number % 7], hold_s=0.05)
+        time.sleep(0.12)
+    found = browser.driver.execute_script("return window.watched")
+    daemon.ask("set", trigger=["silence"])
+    return {
+        "count": len(found["soundMs"]),
+        "audio_buffer_ms": round(browser.ask("p.sound.output.context.baseLatency * 1000"), 1),
+        "to_sound_ms": percentiles(found["soundMs"]),
+        "to_note_event_ms": percentiles(found["noteMs"]),
+        "to_note_event_seen_by_page_ms": percentiles(found["seenMs"]),
+    }
+
+
+def answer(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:
+    """Let the Performer play; return how far ahead notes came and how exactly they sounded."""
+    browser.command("Page.setBypassCSP", enabled=True)  # the meter below is no file of the page's
+    browser.driver.refresh()
+    browser.wait_for("p.sound.piano.share === 1", "the piano is loaded", 60)
+    encoded = base64.b64encode(ONSET_METER["worklet"].encode()).decode()
+    browser.driver.execute_async_script(ONSET_METER["page"], encoded)
+    browser.press(*"qwertytrewq")
+    daemon.wait_for_state("performing")
+    time.sleep(TURN_S - 2)
+    heard, planned, leads = browser.ask("[p.onsets, p.sound.answer.begun, p.sound.answer.leadsMs]")
+    offset_s = browser.ask("p.sound.clock.contextS(p.clock.pageMs(0)) + p.sound.answer.delayS")
+    errors = [
+        min((onset - (at_s + offset_s) for onset in heard), key=abs) * 1000
+        for at_s in sorted({at_s for at_s, _ in planned})
+        if at_s + offset_s < heard[-1] - NEAR_S
+    ]
+    near = [error for error in errors if abs(error) < NEAR_S * 1000]
+    return {
+        "notes": len(leads),
+        "lead_ms": percentiles(leads) | {"least": round(min(leads), 1)},
+        "shift_of_the_turn_ms": round(browser.ask("p.sound.answer.delayS") * 1000, 1),
+        "onsets": len(near),
+        "onsets_not_found": len(errors) - len(near),
+        "onset_error_ms": percentiles([abs(error) for error in near])
+        | {"most": round(max(map(abs, near)), 3)},
+    }
+
+
+def frames(browser: Browser, width: int, height: int) -> dict[str, Any]:
+    """Return how smoothly the roll flows with 2,000 notes in sight."""
+    browser.look(width, height)
+    browser.driver.set_script_timeout(60)
+    times: list[float] = browser.driver.execute_async_script(TWO_THOUSAND_NOTES, FRAMES_S)
+    drawn = browser.ask(f"p.roll.drawnMs.slice(-{len(times)})")
+    gaps = [later - sooner for sooner, later in itertools.pairwise(times)]
+    return {
+        "notes": browser.ask("p.score.notes.length"),
+        "frames_per_s": round(1000 / statistics.mean(gaps), 1),
+        "longest_gap_ms": round(max(gaps), 1),
+        "drawing_ms": percentiles(drawn),
+    }
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """Return p50, p95 and p99."""
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return {f"p{percent}": round(cuts[percent - 1], 2) for percent in (50, 95, 99)}
+
+
+if __name__ == "__main__":
+    main()
