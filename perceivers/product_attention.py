@@ -115,7 +115,7 @@ def _hide(scores: Tensor, tile: _Tile, band: Band, heads: int) -> None:
             of_samples[:, :, block, :, :-first] = float("-inf")
         for sample, count in enumerate(padding):
             if count > first:
-                _hide_padding(of_samples[sample, :, block], count - max(0, first))
+                _hide_padding(of_samples[sample, :, block], count - first)
         if band.kept is not None:
             kept = band.kept[max(0, first) : first + reached]
             of_samples[:, :, block, :, -len(kept) :].masked_fill_(~kept, float("-inf"))

@@ -1,10 +1,13 @@
 """The ways of computing one attention agree, in value and in gradient."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
-from perceivers.attention import dense_attention, windowed_attention
+from perceivers.attention import blockwise_attention, dense_attention, windowed_attention
+from perceivers.product_attention import Band, band_mask, product_attention
 
 
 def attended_and_gradients(
@@ -37,3 +40,48 @@ def test_in_float32_attention_is_dense_attention(window: int) -> None:
 
     for found, wanted in zip([out, *gradients], [expected, *expected_gradients], strict=True):
         assert (found - wanted).abs().max() < 1e-4
+
+
+PADDING = (0, 10, 100)  # keys at the left of each sample that are nobody's
+
+
+def by_products(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+    return product_attention(q, k, v, Band(window, torch.tensor(PADDING)))
+
+
+def by_blocks(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+    return blockwise_attention(q, k, v, window, torch.tensor(PADDING))
+
+
+def written_out(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+    """Every query sees itself, and what lies in its window and is no padding."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    is_real = torch.arange(keys) >= torch.tensor(PADDING)[:, None, None, None]
+    seen = band_mask(queries, keys, window, q.device) & is_real
+    seen = seen | band_mask(queries, keys, 1, q.device)
+    scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
+    return scores.masked_fill(~seen, float("-inf")).softmax(-1) @ v
+
+
+@pytest.mark.parametrize("attend", [by_products, by_blocks])
+@pytest.mark.parametrize("window", [30, 64, 200, 256, 300])
+@pytest.mark.parametrize(("queries", "keys"), [(256, 256), (256, 300), (128, 400), (150, 150)])
+def test_keys_that_are_padding_are_seen_by_no_other(
+    attend: Callable[..., Tensor], window: int, queries: int, keys: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = (queries, keys, keys)
+    parts = [torch.randn((3, 2, length, 8), generator=generator) for length in lengths]
+    q, k, v = (part.requires_grad_() for part in parts)
+    padded_queries = [max(0, padding - (keys - queries)) for padding in PADDING]
+    is_real = torch.arange(queries) >= torch.tensor(padded_queries)[:, None]
+    upstream = torch.randn((3, 2, queries, 8), generator=generator) * is_real[:, None, :, None]
+
+    found = attend(q, k, v, window)
+    expected = written_out(q, k, v, window)
+
+    assert ((found - expected).abs().amax((1, 3)) * is_real).max() < 1e-5
+    of_found = torch.autograd.grad(found, (q, k, v), upstream)
+    of_expected = torch.autograd.grad(expected, (q, k, v), upstream)
+    for ours, theirs in zip(of_found, of_expected, strict=True):
+        assert (ours - theirs).abs().max() < 1e-5
