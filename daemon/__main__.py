@@ -46,6 +46,10 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--no-page", action="store_true", help="do without the page in a browser")
     _add_offline_options(parser)
+    parser.add_argument(
+        "--replay", metavar="SESSION.mid", type=Path,
+        help="play a recorded session again, without ports, and say where it differs",
+    )  # fmt: skip
     parser.add_argument("--verbose", action="store_true", help="tell more in the log")
     parsed = parser.parse_args(arguments)
     if (parsed.sources is None) != (parsed.out is None):
@@ -54,6 +58,8 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--at, --takes and --no-picture belong to --continue")
     if not 1 <= parsed.takes <= MOST_TAKES:
         parser.error(f"--takes is a number from 1 to {MOST_TAKES}")
+    if parsed.replay is not None and (parsed.sources is not None or parsed.words):
+        parser.error("--replay stands alone: the session has its own parameters")
     if any(not 0 <= cut_s < float("inf") for cut_s in parsed.cuts_s):
         parser.error("--at takes seconds from the start of the file, 0 or more")
     return parsed
@@ -130,6 +136,12 @@ def _continue_files(parsed: argparse.Namespace, settings: Settings) -> int:
         return 130
 
 
+def _replay(session: Path, settings: Settings) -> int:
+    from daemon.offline import replaying  # noqa: PLC0415 - loads the engine
+
+    return replaying.replay(session, settings.engine)
+
+
 def _perform(settings: Settings, verbose: bool) -> int:
     from daemon.supervisor import Supervisor  # noqa: PLC0415 - see above
 
@@ -154,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.list_ports:
             return _list_ports()
         settings = _settings(parsed)
+        if parsed.replay is not None:
+            return _replay(parsed.replay, settings)
         if parsed.sources is not None:
             return _continue_files(parsed, settings)
         return _perform(settings, parsed.verbose)

@@ -3,11 +3,14 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from daemon.messages.brain import ToBrain, Took
+from daemon.messages.journal import Opening, as_text
 from perceivers.events import NoteOff, NoteOn, TimedEvent
-from perceivers.midi_files import Track, write_performance
+from perceivers.midi_files import Marker, Track, write_performance
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +32,10 @@ class Recorder:
         self._now_s = now_s
         self._path: Path | None = None
         self._parts: dict[str, list[TimedEvent]] = {part: [] for part in CHANNELS}
+        self._markers: list[Marker] = []
+        self._waiting: list[Marker] = []  # for the next file
+        self._opening: Opening | None = None
+        self._before: str | None = None  # the file before this one
         self._keys_down: set[tuple[str, int]] = set()
         self._last_s = 0.0
         self._changed = False
@@ -37,10 +44,7 @@ class Recorder:
 
     def add(self, part: str, timed: TimedEvent) -> None:
         """Take down what the `player` or the `performer` did."""
-        is_long_ago = timed.time_s - self._last_s > NEW_FILE_AFTER_S
-        if self._path is not None and is_long_ago and not self._keys_down:
-            self.write()
-            self._path = None
+        self._end_if_long_ago(timed.time_s)
         if self._path is None:
             self._begin()
         self._parts[part].append(timed)
@@ -50,6 +54,26 @@ class Recorder:
             self._keys_down.add((part, timed.event.pitch))
         elif isinstance(timed.event, NoteOff):
             self._keys_down.discard((part, timed.event.pitch))
+
+    def played_by(self, opening: Opening) -> None:
+        """Take note which model plays from now on; each file begins with it."""
+        self._opening = opening
+
+    def note(self, time_s: float, line: ToBrain | Took) -> None:
+        """Write down what the brain was told; it belongs to the file of what happened then."""
+        self._end_if_long_ago(time_s)
+        marker = Marker(time_s, as_text(line))
+        if self._path is None:
+            self._waiting.append(marker)
+        else:
+            self._markers.append(marker)
+            self._changed = True
+
+    def _end_if_long_ago(self, now_s: float) -> None:
+        is_long_ago = now_s - self._last_s > NEW_FILE_AFTER_S
+        if self._path is not None and is_long_ago and not self._keys_down:
+            self.write()
+            self._path = None
 
     def all_released(self) -> None:
         """Take note that nobody will release what is down: who played is gone."""
@@ -66,7 +90,7 @@ class Recorder:
             return
         began_s = time.monotonic()
         try:
-            write_performance(self._path, self._tracks())
+            write_performance(self._path, self._tracks(), markers=self._marked())
         except OSError as error:
             if not self._failed:
                 logger.error("the recording %s cannot be written: %s", self._path, error)
@@ -83,13 +107,26 @@ class Recorder:
         while path.exists():
             path = self._folder / f"{stamp}_{number}.mid"
             number += 1
+        self._markers = self._waiting
+        self._waiting = []
+        if self._opening is not None:
+            opening = replace(self._opening, before=self._before)
+            self._markers.insert(0, Marker(0.0, as_text(opening)))
         self._path = path
+        self._before = path.name
         self._write_at_s = self._now_s() + WRITE_EVERY_S
         for events in self._parts.values():
             events.clear()
 
+    def _marked(self) -> list[Marker]:
+        start_s = self._start_s()
+        return [Marker(max(0.0, time_s - start_s), text) for time_s, text in self._markers]
+
+    def _start_s(self) -> float:
+        return min(events[0].time_s for events in self._parts.values() if events)
+
     def _tracks(self) -> list[Track]:
-        start_s = min(events[0].time_s for events in self._parts.values() if events)
+        start_s = self._start_s()
         return [
             Track(
                 part,

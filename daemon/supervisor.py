@@ -22,6 +22,8 @@ from daemon.messages.stage import (
     FromStage,
     HandedBack,
     Happened,
+    Noted,
+    PlayedBy,
     Ready,
     StageFailed,
     StageOptions,
@@ -183,15 +185,12 @@ class Supervisor:
                     self._say(line)
             case StageFailed(reason):
                 self._failure = reason
-            case Happened(part, timed):
+            case Happened(_, timed):
                 self._history.append(timed)
-                if self._recorder is not None:
-                    self._recorder.add(part, timed)
-            case HandedBack():
-                if self._recorder is not None:
-                    self._recorder.write()
             case Forgot():
                 self._history.clear()
+        if self._recorder is not None:
+            _record(self._recorder, message)
 
     def _stop(self) -> None:
         """Ask the stage to end; asked twice, do not wait for it."""
@@ -242,3 +241,16 @@ class Supervisor:
             process.start()
             process.join(STARTS_WITHIN_S)
             process.kill()
+
+
+def _record(recorder: Recorder, message: FromStage) -> None:
+    """Let the recorder write down what belongs into a recording."""
+    match message:
+        case Happened(part, timed):
+            recorder.add(part, timed)
+        case PlayedBy(opening):
+            recorder.played_by(opening)
+        case Noted(time_s, line):
+            recorder.note(time_s, line)
+        case HandedBack():
+            recorder.write()

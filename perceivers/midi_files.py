@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import mido
 
@@ -36,6 +37,13 @@ class Track:
     events: tuple[TimedEvent, ...]
 
 
+class Marker(NamedTuple):
+    """A text at a moment."""
+
+    time_s: float
+    text: str
+
+
 def read_performance(path: Path, pedal_up_below: int = PEDAL_UP_BELOW) -> list[TimedEvent]:
     """Read a MIDI file as one piano performance, in seconds from the start of the file.
 
@@ -44,11 +52,14 @@ def read_performance(path: Path, pedal_up_below: int = PEDAL_UP_BELOW) -> list[T
     counted in beats under the tempo map, or in film frames (SMPTE). Raises MidiFileError when the
     file is not MIDI, is damaged or lasts more than a day.
     """
+    return parse_performance(_content(path), str(path), pedal_up_below)
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise MidiFileError(f"{path}: {error.strerror or error}") from error
-    return parse_performance(content, str(path), pedal_up_below)
 
 
 def parse_performance(
@@ -85,7 +96,16 @@ def _is_in_time(time_s: float, name: str) -> bool:
     return True
 
 
-def _messages(content: bytes, name: str) -> Iterator[tuple[float, mido.Message]]:
+def read_markers(path: Path) -> list[str]:
+    """Return the texts of a file's markers, in order; raise MidiFileError if it cannot be read."""
+    messages = _messages(_content(path), str(path), meta=True)
+    return [message.text for _, message in messages if message.type == "marker"]
+
+
+def _messages(
+    content: bytes, name: str, *, meta: bool = False
+) -> Iterator[tuple[float, mido.Message]]:
+    """Yield what a file holds, in order of time; what is not played only if `meta` asks for it."""
     try:
         midi = mido.MidiFile(file=io.BytesIO(content), clip=True)
         if midi.type == 2:
@@ -102,7 +122,7 @@ def _messages(content: bytes, name: str) -> Iterator[tuple[float, mido.Message]]
             now_ticks = ticks
             if message.type == "set_tempo":
                 tick_s = _tick_s(midi.ticks_per_beat, message.tempo)
-            elif not message.is_meta:
+            elif meta or not message.is_meta:
                 yield time_s, message
     except EOFError as error:
         raise MidiFileError(f"{name}: ends too early; not a complete MIDI file") from error
@@ -157,12 +177,20 @@ def _event_of(message: mido.Message, switch: PedalSwitch) -> Event | None:
     return None
 
 
-def write_performance(path: Path, tracks: Iterable[Track], end_s: float | None = None) -> None:
+def write_performance(
+    path: Path,
+    tracks: Iterable[Track],
+    end_s: float | None = None,
+    markers: Iterable[Marker] = (),
+) -> None:
     """Write a type-1 MIDI file atomically: a complete file appears under `path`, or nothing.
 
-    Each part is a track of its own. `end_s`, if given, is where the tracks end.
+    Each part is a track of its own, and so are the markers, in ASCII. `end_s`, if given, is where
+    the parts end.
     """
     midi = _midi_of(tracks, end_s)
+    if marked := _marker_track(markers):
+        midi.tracks.append(marked)
     with atomic_path(path) as partial:
         midi.save(partial)
 
@@ -193,6 +221,19 @@ def _midi_track(track: Track, end_s: float | None) -> mido.MidiTrack:
     rest_ticks = 0 if end_s is None else max(0, _ticks(end_s) - now_ticks)
     midi_track.append(mido.MetaMessage("end_of_track", time=rest_ticks))
     return midi_track
+
+
+def _marker_track(markers: Iterable[Marker]) -> mido.MidiTrack:
+    """Return a track of markers; an empty one, without even a name, if there are none."""
+    track = mido.MidiTrack()
+    now_ticks = 0
+    for time_s, text in markers:
+        if not track:
+            track.append(mido.MetaMessage("track_name", name="session"))
+        due_ticks = max(now_ticks, _ticks(time_s))
+        track.append(mido.MetaMessage("marker", text=text, time=due_ticks - now_ticks))
+        now_ticks = due_ticks
+    return track
 
 
 def _ticks(time_s: float) -> int:

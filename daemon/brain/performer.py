@@ -33,6 +33,7 @@ class Turn:
     struck_before: StruckChords
     planned: list[tuple[TimedEvent, TimedEvent]] = field(default_factory=list)  # written, sounding
     heard: list[TimedEvent] = field(default_factory=list)  # from the player, in this turn
+    steps: int = 0  # of planning, so far
     adopted: list[TimedEvent] = field(default_factory=list)  # pedal changes still to be planned
 
 
@@ -55,6 +56,11 @@ class Performer:
     def position(self) -> int:
         """Tokens remembered since the last reset."""
         return self._memory.token_count
+
+    @property
+    def steps(self) -> int:
+        """Steps of planning that were made in this turn."""
+        return 0 if self._turn is None else self._turn.steps
 
     @property
     def planned_until_s(self) -> float | None:
@@ -214,6 +220,7 @@ class Performer:
     def _plan_token(self, turn: Turn) -> list[TimedEvent]:
         """Take one token; return what it plans, pitches as written, times as they sound."""
         answer, now_s = turn.answer, self._now_s(turn)
+        turn.steps += 1
         if answer.is_over(now_s):
             answer.complete = True
             return answer.release(now_s)

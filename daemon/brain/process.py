@@ -7,7 +7,6 @@ import contextlib
 import gc
 import math
 import os
-import secrets
 import signal
 import statistics
 import time
@@ -17,11 +16,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
-
 from daemon.brain.memory import Logits
 from daemon.brain.pace import advice, full_step_ms, notes_per_s
 from daemon.brain.performer import Performer
+from daemon.brain.telling import tell
 from daemon.engine import Engine
 from daemon.engine.runtime import CPU
 from daemon.messages.brain import (
@@ -37,12 +35,11 @@ from daemon.messages.brain import (
     Pulse,
     Quit,
     Recall,
-    Steer,
     ToBrain,
+    Took,
 )
 from daemon.settings import Settings
 from perceivers.errors import PerformerError
-from perceivers.events import TimedEvent
 from perceivers.vocabulary import BOS
 
 NICENESS = 5
@@ -147,6 +144,7 @@ class Brain:
             notes_per_s=notes_per_s(step_ms),
             full_notes_per_s=notes_per_s(full_ms),
             advice=told,
+            checkpoint_sha256=engine.manifest.checkpoint_sha256,
         )
 
     def serve(self) -> None:
@@ -173,47 +171,33 @@ class Brain:
                 return True
 
     def _carry_out(self, message: ToBrain) -> None:
+        if isinstance(message, Conclude | EndTurn) and message.turn != self._turn:
+            return
+        if self._turn is not None:
+            self._say(Took(self._turn, self._performer.steps))
         match message:
-            case Hear(events=events):
-                self._hear(events)
-            case BeginTurn():
-                self._begin(message)
-            case Steer(parameters=parameters):
-                self._performer.steer(parameters)
-            case Conclude(turn=turn, from_s=from_s) if turn == self._turn:
+            case Hear():
+                self._will_hear()
+            case BeginTurn(turn=turn):
+                self._turn, self._plan = turn, 0
+            case Conclude(from_s=from_s):
                 self._plan += from_s is not None
-                self._performer.conclude(from_s)
-            case EndTurn(turn=turn, performed=performed, heard=heard) if turn == self._turn:
+            case EndTurn() | Recall():
                 self._turn = None
-                self._performer.end_turn(performed, heard)
-                self._feed_within(0.0)
-            case Recall(history=history):
-                self._turn = None
-                self._performer.forget()
-                self._performer.hear(history)
-                self._feed_within(0.0)
+        tell(self._performer, message)
+        if isinstance(message, BeginTurn | EndTurn | Recall):
+            self._feed_within(0.0)
 
-    def _hear(self, events: Sequence[TimedEvent]) -> None:
-        """Take in what the player did; in a turn it is fed at once, with what is planned next."""
+    def _will_hear(self) -> None:
+        """Settle when it is fed: in a turn at once, with what is planned next."""
         if not self._performer.lag_tokens:
             after_s = self._options.feed_after_s or 0.0
             self._feed_within(0.0 if self._turn is not None else after_s)
-        self._performer.hear(events)
 
     def _feed_within(self, after_s: float) -> None:
         """Let what waits, and what joins it, be fed so soon; or when a turn begins."""
         waits_for_turn = self._options.feed_after_s is None and self._turn is None
         self._feed_at_s = math.inf if waits_for_turn else self._now_s() + after_s
-
-    def _begin(self, message: BeginTurn) -> None:
-        seed = message.parameters.seed
-        rng = np.random.default_rng(secrets.randbits(31) if seed is None else seed)
-        self._turn = message.turn
-        self._plan = 0
-        self._performer.begin_turn(
-            message.start_s, message.held, message.parameters, rng, message.phrase_s
-        )
-        self._feed_within(0.0)
 
     def _work(self, now_s: float) -> bool:
         """Do one small piece of work; return whether more may be waiting."""

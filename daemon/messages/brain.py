@@ -95,6 +95,7 @@ class BrainReady:
     notes_per_s: float | None = None  # that can be played, in an empty memory
     full_notes_per_s: float | None = None  # in a full one, estimated
     advice: str | None = None  # where these are too few: what to choose instead
+    checkpoint_sha256: str = ""  # of what the model was exported from
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,17 @@ class PlanComplete:
 
 
 @dataclass(frozen=True, slots=True)
+class Took:
+    """From the brain: what it was told in this turn it took in after so many steps of planning.
+
+    One for each message between BeginTurn and EndTurn, and for EndTurn, in their order.
+    """
+
+    turn: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """From the brain, at least once a second: it lives, and this is how it does."""
 
@@ -132,4 +144,4 @@ class BrainFailed:
     reason: str
 
 
-FromBrain = BrainReady | Planned | PlanComplete | Pulse | BrainFailed
+FromBrain = BrainReady | Planned | PlanComplete | Took | Pulse | BrainFailed

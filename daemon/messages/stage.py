@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from daemon.messages.brain import Events
+from daemon.messages.brain import Events, ToBrain, Took
+from daemon.messages.journal import Opening
 from daemon.settings import Settings
 from perceivers.events import TimedEvent
 
@@ -45,6 +46,21 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayedBy:
+    """From the stage: this model plays from now on."""
+
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """From the stage: the brain was told this, or said when it took it in."""
+
+    time_s: float
+    line: ToBrain | Took
+
+
+@dataclass(frozen=True, slots=True)
 class HandedBack:
     """From the stage: a turn is over."""
 
@@ -59,4 +75,4 @@ class StopStage:
     """To the stage: let go of everything and end."""
 
 
-FromStage = Beat | Ready | StageFailed | Happened | HandedBack | Forgot
+FromStage = Beat | Ready | StageFailed | Happened | PlayedBy | Noted | HandedBack | Forgot

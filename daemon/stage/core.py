@@ -27,8 +27,18 @@ from daemon.messages.brain import (
     Pulse,
     Recall,
     Steer,
+    Took,
 )
-from daemon.messages.stage import Beat, Forgot, FromStage, HandedBack, Happened, Ready
+from daemon.messages.stage import (
+    Beat,
+    Forgot,
+    FromStage,
+    HandedBack,
+    Happened,
+    Noted,
+    PlayedBy,
+    Ready,
+)
 from daemon.midi.input import Listener
 from daemon.midi.output import Output
 from daemon.midi.sending import OutputBack, OutputLost, Panicked, Report, Sent
@@ -168,7 +178,7 @@ class Core:
                 self._happened(item)
             case Sent() | t.Released() | Panicked() | OutputLost() | OutputBack():
                 self._output_reported(item)
-            case BrainReady() | Planned() | PlanComplete() | Pulse() | BrainFailed():
+            case BrainReady() | Planned() | PlanComplete() | Took() | Pulse() | BrainFailed():
                 self._brain.heard(item, self._clock.now_s())
                 self._brain_said(item)
             case BrainOver():
@@ -217,11 +227,14 @@ class Core:
         match said:
             case BrainReady():
                 self._model = said
+                self._report(PlayedBy(descriptions.opening(said)))
                 self._happened(t.Back(t.Part.MODEL))
                 lines = descriptions.ready_lines(said, self._ports(), self._world.addresses)
                 self._report(Ready(tuple(lines)))
             case Planned() | PlanComplete():
                 self._happened(said)
+            case Took():
+                self._report(Noted(self._clock.now_s(), said))
             case Pulse():
                 self._pulse = said
 
@@ -298,6 +311,7 @@ class Core:
         match action:
             case Hear() | BeginTurn() | Conclude() | Steer() | EndTurn() | Recall():
                 self._brain.say(action)
+                self._report(Noted(self._clock.now_s(), action))
             case t.Play(events, channel):
                 nanoseconds = self._clock.nanoseconds
                 self._output.play([(nanoseconds(at_s), event) for at_s, event in events], channel)

@@ -7,6 +7,7 @@ from typing import Any
 
 from daemon.messages import turns as t
 from daemon.messages.brain import BrainReady, Events, Pulse
+from daemon.messages.journal import Opening
 from daemon.stage.turns import Turns
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
@@ -110,6 +111,13 @@ def info(model: BrainReady | None, ports: PortNames, counts: Mapping[str, int]) 
         "output": ports[1],
         "counts": dict(counts),
     }
+
+
+def opening(model: BrainReady) -> Opening:
+    """Say by what a recording is played."""
+    return Opening(
+        model.model, model.checkpoint_sha256, model.precision, model.provider, before=None
+    )
 
 
 def ready_lines(model: BrainReady, ports: PortNames, addresses: tuple[str, str]) -> list[str]:

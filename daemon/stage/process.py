@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import queue
+import secrets
 import signal
 import sys
 import threading
@@ -122,7 +123,7 @@ def _play(
     settings = options.settings
     clock = SessionClock(options.origin_ns)
     guard = LoopGuard(round(settings.midi.loop_guard_ms * _NS_PER_MS))
-    turns = Turns(settings.performer, options.history)
+    turns = Turns(settings.performer, options.history, first_seed=secrets.randbits(64))
     brain = BrainLink(settings, options.origin_ns, inbox.put, brain_target)
     with contextlib.ExitStack() as stack:
         input_port, port = open_ports(settings.midi, may_be_missing=settings.page.enabled)

@@ -4,8 +4,10 @@ It is told what happens and answers what is to be done, at once; so yielding, st
 never wait for the model. All times are seconds of the session.
 """
 
+import random
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import singledispatchmethod
 
 from daemon.messages import turns as t
@@ -28,6 +30,7 @@ from perceivers.errors import SettingsError
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
 HISTORY_EVENTS = 20_000  # more than any model remembers
+SEED_BITS = 31
 LEFT_TO_COMPUTE_S = 0.02  # from the trigger to the first note, when all was read
 
 
@@ -35,7 +38,7 @@ class Turns:
     """Decides whose turn it is.
 
     `history` is what was played before, if this takes over from another; `missing` tells the
-    parts that are not there yet, and why.
+    parts that are not there yet, and why; from `first_seed` come those of the turns that name none.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class Turns:
         parameters: Parameters,
         history: Iterable[TimedEvent] = (),
         missing: dict[Part, str] | None = None,
+        first_seed: int = 0,
     ) -> None:
         self.state = State.STARTING
         self.parameters = parameters
         self.history = deque(history, maxlen=HISTORY_EVENTS)
         self.missing = {Part.MODEL: "the model is being loaded"} if missing is None else missing
+        self._seeds = random.Random(first_seed)  # noqa: S311 - for music
         self._now_s = 0.0
         self._was_ready = False
         self._turn: Turn | None = None
@@ -162,6 +167,8 @@ class Turns:
         released_s = self._phrase.last_release_s
         decision_s = None if released_s is None else self._now_s - released_s
         released = self._release_held() if parameters.held_keys == HeldKeys.RELEASE else []
+        if parameters.seed is None:  # drawn here, so that a turn can be played again
+            parameters = replace(parameters, seed=self._seeds.getrandbits(SEED_BITS))
         self._turn = Turn(self._turns, parameters, self._now_s, decision_s)
         held, phrase_s = frozenset(self._phrase.held), self._phrase.length_s
         begin = BeginTurn(self._turns, self._entry_s(parameters), held, parameters, phrase_s)

@@ -1,12 +1,16 @@
 """Recordings: complete at every moment, both parts apart, and music that training can read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mido
 
+from daemon.messages.brain import Hear, Steer
+from daemon.messages.journal import Opening, line_of
+from daemon.parameters import Parameters
 from daemon.recorder import NEW_FILE_AFTER_S, WRITE_EVERY_S, Recorder
 from perceivers.events import NoteOff, NoteOn, TimedEvent
-from perceivers.midi_files import read_performance
+from perceivers.midi_files import read_markers, read_performance
 
 
 class Clock:
@@ -101,3 +105,28 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_recording(tmp_path: Pa
     recorder.write()
 
     assert len(files(obstacle)) == 1
+
+
+def test_what_the_brain_was_told_is_written_with_the_file_that_it_belongs_to(
+    tmp_path: Path,
+) -> None:
+    recorder = Recorder(tmp_path, Clock())
+    opening = Opening("models/x", "abc", "fp32", "cpu", None)
+    recorder.played_by(opening)
+    first, steer = Hear((TimedEvent(10.0, NoteOn(60, 64)),)), Steer(Parameters(seed=3))
+    later = Hear((TimedEvent(100.0, NoteOn(60, 64)),))
+
+    recorder.note(9.0, steer)  # nothing was played yet
+    recorder.note(10.0, first)
+    played(recorder, "player", 60, 10.0)
+    recorder.note(100.0, later)  # a long silence is over, which ends the first file
+    played(recorder, "player", 60, 100.0)
+    recorder.write()
+
+    paths = sorted(files(tmp_path), key=lambda path: len(path.name))
+    found = [[line_of(text) for text in read_markers(path)] for path in paths]
+    assert found == [
+        [opening, steer, first],
+        [replace(opening, before=paths[0].name), later],
+    ]
+    assert len(read_performance(paths[0])) == 2

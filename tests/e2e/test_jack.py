@@ -11,6 +11,7 @@ from typing import Any
 import mido
 import pytest
 
+from daemon.__main__ import main
 from tests.support.jack_programs import PERIOD_S, Patchbay, Player, Recorder, patched_recorder
 from tests.support.opening import Key, opening
 from tests.support.running_daemon import (
@@ -175,6 +176,30 @@ def test_both_parts_are_recorded_on_tracks_of_their_own(
         len(note_ons(played(recorder))),
         len(note_ons(performed(recorder))),
     ]
+
+
+def test_a_recorded_session_is_played_again_to_the_same_notes(
+    start: Start,
+    recorder: Recorder,
+    patchbay: Patchbay,
+    model_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with (
+        start(length=3.0, precision="fp32") as daemon,
+        Player(patchbay, opening(3.0), INPUT, Recorder.INPUT),
+    ):
+        wait_until(lambda: daemon.state() == "performing", "its turn has come", 30)
+        daemon.ask("set", temperature=1.3, transpose=12, tempo_scale=1.5)
+        daemon.wait_for_state("listening")
+        answer(daemon, recorder, length=2.0)
+        assert daemon.stop() == 0
+    (session,) = daemon.recordings.glob("*.mid")
+
+    code = main(["--replay", str(session), "--model", str(model_folder)])
+
+    told = capsys.readouterr().out
+    assert (code, told.count("notes, the same")) == (0, 2), told
 
 
 def test_keys_that_the_player_holds_are_left_alone(

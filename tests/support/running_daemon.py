@@ -47,6 +47,7 @@ class RunningDaemon:
         command: Command = plain_daemon,
         *,
         page: bool = False,
+        precision: str = "auto",
         **performer: Any,
     ) -> None:
         self.patience = patience
@@ -56,7 +57,7 @@ class RunningDaemon:
             "performer": {"channel": PERFORMER_CHANNEL, "silence_s": SILENCE_S, **performer},
             # On a crowded machine a note shall come late rather than not at all: tests count them.
             "timing": {"late_after_ms": 5000},
-            "engine": {"model": str(model)},
+            "engine": {"model": str(model), "precision": precision},
             "recording": {"folder": str(self.recordings)},
             "page": {"enabled": page},
         }

@@ -22,7 +22,7 @@ from daemon.parameters import HandBack, HeldKeys, Parameters, WhenPlayedOver
 from daemon.stage.turns import Turns
 from perceivers.events import CHORD_S, NoteOff, NoteOn, TimedEvent
 
-PARAMETERS = Parameters(silence_s=1.0, phrase_notes=1)
+PARAMETERS = Parameters(seed=1, silence_s=1.0, phrase_notes=1)
 SENT = TimedEvent(10.1, NoteOn(72, 64))
 
 

@@ -30,7 +30,7 @@ from daemon.parameters import (
 from daemon.stage.turns import Turns
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
 
-PARAMETERS = Parameters(silence_s=1.0, phrase_notes=2, channel=3, hand_back="cut")
+PARAMETERS = Parameters(seed=1, silence_s=1.0, phrase_notes=2, channel=3, hand_back="cut")
 
 
 def on(pitch: int, time_s: float) -> t.Heard:
@@ -549,3 +549,19 @@ def test_limits_that_contradict_those_of_the_turn_are_refused_while_it_lasts() -
     assert isinstance(refused, t.Refuse)
     assert turns.parameters.lowest_key == 0
     assert turns.state is State.PERFORMING
+
+
+def test_a_turn_without_a_seed_gets_one_that_the_first_seed_says() -> None:
+    def seeds(first_seed: int) -> list[int | None]:
+        turns = Turns(replace(PARAMETERS, seed=None), missing={}, first_seed=first_seed)
+        drawn = []
+        for number in range(1, 4):
+            begun = turns.handle(t.Perform(), float(number))[0]
+            assert isinstance(begun, BeginTurn)
+            drawn.append(begun.parameters.seed)
+            turns.handle(t.Stop(), number + 0.5)
+            turns.handle(t.Released(), number + 0.6)
+        return drawn
+
+    assert seeds(1) == seeds(1) != seeds(2)
+    assert len({*seeds(1), *seeds(2)} - {None}) == 6

@@ -1,0 +1,25 @@
+"""What a message of the stage means to the performer, whether brain or replay passes it on."""
+
+import numpy as np
+
+from daemon.brain.performer import Performer
+from daemon.messages.brain import BeginTurn, Conclude, EndTurn, Hear, Recall, Steer, ToBrain
+
+
+def tell(performer: Performer, message: ToBrain) -> None:
+    """Let the performer know. Messages about a turn are of the one that lasts."""
+    match message:
+        case Hear(events):
+            performer.hear(events)
+        case BeginTurn(_, start_s, held, parameters, phrase_s):
+            rng = np.random.default_rng(parameters.seed)
+            performer.begin_turn(start_s, held, parameters, rng, phrase_s)
+        case Steer(parameters):
+            performer.steer(parameters)
+        case Conclude(_, from_s):
+            performer.conclude(from_s)
+        case EndTurn(_, performed, heard):
+            performer.end_turn(performed, heard)
+        case Recall(history):
+            performer.forget()
+            performer.hear(history)
