@@ -13,6 +13,7 @@ from perceivers.events import Event, NoteOff, NoteOn, Pedal
 CHORD_S = 0.05  # strikes so near to each other are one onset
 INTERVALS = 12  # of the last onsets, by which the pulse is known
 FEWEST_INTERVALS = 2
+SLOWEST_PULSE_S = 2.0  # who strikes more seldom has none that an answer could wait for
 
 
 class Phrase:
@@ -119,9 +120,9 @@ class Phrase:
         return not self.held and now_s >= self.last_heard_s + self.silence_s(parameters)
 
     def next_beat_s(self, from_s: float) -> float:
-        """Return the first moment from `from_s` on that lies on the player's own pulse."""
+        """Return the first moment from `from_s` on that lies on the player's own pulse, if any."""
         interval_s = self.interval_s
-        if interval_s is None or self._onset_s is None:
+        if interval_s is None or self._onset_s is None or interval_s > SLOWEST_PULSE_S:
             return from_s
         beats = math.ceil((from_s - self._onset_s) / interval_s - 1e-6)
         return max(from_s, self._onset_s + beats * interval_s)

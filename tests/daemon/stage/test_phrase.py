@@ -95,6 +95,7 @@ def test_beats_go_on_from_the_last_onset() -> None:
     assert phrase.next_beat_s(1.2) == pytest.approx(1.2)
     assert phrase.next_beat_s(1.25) == pytest.approx(1.6)
     assert phrase_of(0.0).next_beat_s(0.9) == 0.9
+    assert phrase_of(0.0, 2.1, 4.2).next_beat_s(4.9) == 4.9
 
 
 def test_lifted_hands_let_go_of_keys_and_pedal() -> None:

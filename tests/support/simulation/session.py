@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from daemon.messages.turns import Occurrence, State
 from daemon.parameters import Parameters, with_changes
 from perceivers.events import Event
+from perceivers.midi_files import message_bytes
 from tests.support.simulation.laws import LawBrokenError, Witness
-from tests.support.simulation.musician import Musician, any_changes, bytes_of
+from tests.support.simulation.musician import PERFORMER_CHANNEL, Musician, any_changes, bytes_of
 from tests.support.simulation.stage import Kept, SimulatedStage
 from tests.support.simulation.time_line import TimeLine
 
@@ -28,6 +29,7 @@ class Session:
         self.stage = self._new_stage()
         self.musician = Musician(self.rng, self)
         self._input_plugged = True
+        self._is_client = False
 
     def _new_stage(self) -> SimulatedStage:
         return self._make_stage(self.line, self.rng, self.witness, self._kept)
@@ -82,10 +84,20 @@ class Session:
         return self.stage.turns.state
 
     def play(self, event: Event) -> None:
-        if self._input_plugged:
+        if not self._input_plugged:
+            return
+        if self._is_client:  # to whom own output has no channel
+            message = message_bytes(event, PERFORMER_CHANNEL - 1)
+            self.witness.player_does(event, message, self.line.now_s)
+            self.stage.play_as_client(event)
+        else:
             message = bytes_of(event)
             self.witness.player_does(event, message, self.line.now_s)
             self.stage.receive(message)
+
+    def sit_at(self, *, is_client: bool) -> None:
+        """Play from now on as a client, or through the port."""
+        self._is_client = is_client
 
     def send(self, message: bytes) -> None:
         if self._input_plugged:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from daemon.control.played import PlayedEvent
 from daemon.messages import turns as t
 from daemon.messages.brain import FromBrain, PlanComplete, Planned, ToBrain
 from daemon.midi.input import Listener, LoopGuard
@@ -20,8 +21,9 @@ from daemon.midi.sending import (
     Sent,
 )
 from daemon.parameters import Parameters
+from daemon.stage.players import Players
 from daemon.stage.turns import HISTORY_EVENTS, Turns
-from perceivers.events import TimedEvent
+from perceivers.events import Event, TimedEvent
 from tests.support.midi_ports import ScriptedInput
 from tests.support.simulation.brain import ImprovisingBrain
 from tests.support.simulation.laws import Witness
@@ -34,6 +36,7 @@ RETRY_S = 0.5
 THREAD_S = 0.002  # what waits for a thread waits no longer than this
 HICCUP = 0.002  # the share of wake-ups that come much too late
 HICCUP_S = 0.2
+CLIENT = "client"
 
 
 @dataclass(slots=True)
@@ -92,6 +95,7 @@ class SimulatedStage:
         self._core = Lane(line, rng, THREAD_S)
         self._input_port = ScriptedInput()
         self._last_put_ns = 0
+        self._players = Players()
         guard = self.make_guard(GUARD_MS * MS)
         self.wire = Wire(line, witness, self._hear_again)
         self._listener = self.make_listener(self._input_port, guard)
@@ -118,6 +122,15 @@ class SimulatedStage:
         self._last_put_ns = self.line.now_ns
         self._input_port.waiting.append((message, delta_ns / NS_PER_S))
         self.line.after(self._rng.random() * THREAD_S, self._poll)
+
+    def play_as_client(self, event: Event) -> None:
+        """A client plays, as by the command `play`."""
+        self._core.hand(lambda: self._client_plays(event))
+
+    def _client_plays(self, event: Event) -> None:
+        if not self._listener.is_echo(event, self.line.now_ns):
+            for timed in self._players.by_client(CLIENT, [PlayedEvent(event)], self.line.now_s):
+                self._handle(t.Heard(timed))
 
     def command(self, command: t.Occurrence, done: Callable[[], None]) -> None:
         """Somebody asks for something; `done` is called when it is answered."""
@@ -154,7 +167,9 @@ class SimulatedStage:
         self._handle(t.Lost(t.Part.MODEL, "the brain has died"))
 
     def beat(self) -> None:
-        """Nothing has happened for a while."""
+        """Nothing has happened for a while. Who plays as a client is there all the time."""
+        self._players.asked(CLIENT, self.line.now_s)
+        assert self._players.lapsed(self.line.now_s) == []
         self._hand(t.Tick())
 
     def kill(self) -> None:
@@ -172,7 +187,13 @@ class SimulatedStage:
             if isinstance(played, t.LetGo):
                 self._hand(played)
             else:
-                self._hand(t.Heard(TimedEvent(time_ns / NS_PER_S, played)))
+                timed = TimedEvent(time_ns / NS_PER_S, played)
+                self._core.hand(lambda timed=timed: self._port_plays(timed))
+
+    def _port_plays(self, timed: TimedEvent) -> None:
+        heard = self._players.at_port(timed)
+        if heard is not None:
+            self._handle(t.Heard(heard))
 
     def _brain_said(self, brain: ImprovisingBrain, said: FromBrain) -> None:
         assert isinstance(said, Planned | PlanComplete)
@@ -217,6 +238,9 @@ class SimulatedStage:
         if isinstance(happened, t.Heard | t.Performed):  # the supervisor knows, as from the core
             self._kept.history.append(happened.event)
         actions = self._happen(happened)
+        match happened:
+            case t.LetGo() | t.Lost(t.Part.INPUT):  # the turns have lifted the hands themselves
+                self._kept.history.extend(self._players.all_lifted(self.line.now_s))
         self._happen(t.Tick())
         self._see_to_deadline()
         return actions
