@@ -4,7 +4,6 @@ All methods belong to the loop of the page, and all that is told is told there.
 """
 
 import asyncio
-import itertools
 import json
 import logging
 import queue
@@ -19,21 +18,18 @@ from typing import Any, Protocol, Self
 from daemon.control.commands import Result
 from daemon.control.played import LATE_S, MOST_EVENTS
 from daemon.control.requests import MAX_REQUEST_BYTES, VERSION
-from daemon.control.sockets import ClientKeys, CommandClient, EventClient
+from daemon.control.sockets import ClientKeys, EventClient
+from daemon.page.asking import Asker, Reply, refusal, to_connect
 from daemon.settings import Settings
-from perceivers.errors import PerformerError
 
 logger = logging.getLogger(__name__)
 
-_ANSWERS_WITHIN_S = 3.0  # the daemon gives up on itself after two
 _MISSED_AFTER_S = 3.0  # it tells something every half second
 _POLL_S = 0.25
 _EVENTS_AT_A_TIME = 200
 _MOST_WAITING = 200  # commands; more are refused at once
 _CLOCK_EVERY_S = 1.0
 _CLOCKS = 8  # of so many readings, the one that took the least time is believed
-
-Reply = dict[str, Any]
 
 
 class Listener(Protocol):
@@ -46,17 +42,13 @@ class Listener(Protocol):
         """The daemon is there, or it is not any more."""
 
 
-def _refusal(message: str) -> Reply:
-    return {"ok": False, "error": {"code": "refused", "field": None, "message": message}}
-
-
 class DaemonLink:
     """Asks, plays, listens; a context manager."""
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         control = settings.control
-        self._commands = _to_connect(control.commands)
-        self._events = _to_connect(control.events)
+        self._commands = to_connect(control.commands)
+        self._events = to_connect(control.events)
         self._keys = (
             ClientKeys(Path(control.server_key), Path(settings.page.client_key))
             if control.server_key and settings.page.client_key
@@ -108,11 +100,11 @@ class DaemonLink:
         """Have a command carried out; return the reply, which may be a refusal."""
         request = {"v": VERSION, "cmd": command, "args": args}
         if len(json.dumps(request)) > MAX_REQUEST_BYTES - 64:
-            return _refusal(f"a command has at most {MAX_REQUEST_BYTES} bytes")
+            return refusal(f"a command has at most {MAX_REQUEST_BYTES} bytes")
         if not self.alive:
-            return _refusal("the Performer does not answer now")
+            return refusal("the Performer does not answer now")
         if self._questions.qsize() > _MOST_WAITING:
-            return _refusal("too many commands wait; try again")
+            return refusal("too many commands wait; try again")
         answered: Future[Reply] = Future()
         self._questions.put((request, answered))
         return await asyncio.wrap_future(answered)
@@ -129,7 +121,7 @@ class DaemonLink:
     # The threads.
 
     def _ask_all(self) -> None:
-        client = _Client(self._commands, self._keys)
+        client = Asker(self._commands, self._keys)
         read_clock_s = 0.0
         while not self._stopping:
             if time.monotonic() >= read_clock_s:
@@ -141,10 +133,11 @@ class DaemonLink:
                 continue
             if asked is not None:
                 request, answered = asked
-                answered.set_result(client.ask(request))
+                if answered.set_running_or_notify_cancel():  # else who asked is gone
+                    answered.set_result(client.ask(request))
         client.close()
 
-    def _read_clock(self, client: "_Client") -> None:
+    def _read_clock(self, client: Asker) -> None:
         asked_s = time.monotonic()
         reply = client.ask({"v": VERSION, "cmd": "state"})
         answered_s = time.monotonic()
@@ -158,7 +151,7 @@ class DaemonLink:
         self._clocks = [*self._clocks, (took_s, offset_s)][-_CLOCKS:]
 
     def _play_all(self) -> None:
-        client = _Client(self._commands, self._keys)
+        client = Asker(self._commands, self._keys)
         while not self._stopping:
             waiting = [self._played.get()]
             while len(waiting) < MOST_EVENTS // 2 and not self._played.empty():
@@ -224,39 +217,3 @@ def _waiting_events(client: EventClient) -> list[tuple[str, bytes]]:
         events.append(event)
         timeout_s = 0.0
     return events
-
-
-class _Client:
-    """Asks one thing after the other; a question that nobody answered spoils none after it."""
-
-    def __init__(self, address: str, keys: ClientKeys | None) -> None:
-        self._address = address
-        self._keys = keys
-        self._inner: CommandClient | None = None
-        self._numbers = itertools.count(1)
-
-    def ask(self, request: Result) -> Reply:
-        """Return the reply, or a refusal where there is none."""
-        try:
-            if self._inner is None:
-                self._inner = CommandClient(self._address, self._keys)
-            number = next(self._numbers)
-            frame = json.dumps(request | {"id": number}).encode()
-            reply: Reply = json.loads(self._inner.ask(frame, _ANSWERS_WITHIN_S))
-        except (PerformerError, ValueError) as error:
-            self.close()
-            return _refusal(str(error))
-        return reply
-
-    def close(self) -> None:
-        """Close the connection; the next question opens another."""
-        if self._inner is not None:
-            self._inner.close()
-            self._inner = None
-
-
-def _to_connect(address: str) -> str:
-    """Return where to connect to what is bound at an address."""
-    for everywhere, here in (("*", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]")):  # noqa: S104
-        address = address.replace(f"//{everywhere}:", f"//{here}:")
-    return address

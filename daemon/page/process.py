@@ -31,12 +31,20 @@ def run(connection: Connection, listening: socket.socket, options: PageOptions) 
     set_up_logging(options.verbose)
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
+    threading.excepthook = _end_with_thread
     try:
         asyncio.run(_run(connection, listening, options))
     except Exception:
         logger.exception("the page has failed")
         os._exit(1)
     os._exit(0)  # no thread that hangs shall keep the process
+
+
+def _end_with_thread(failure: threading.ExceptHookArgs) -> None:
+    """End where a thread does: the supervisor starts another page, and half a page is none."""
+    name = failure.thread.name if failure.thread else "a"
+    logger.error("the %s thread of the page has failed", name, exc_info=failure.exc_value)
+    os._exit(1)
 
 
 async def _run(connection: Connection, listening: socket.socket, options: PageOptions) -> None:

@@ -1,7 +1,6 @@
 """The browsers that are there: told what happens, heard, and dropped when they do not read."""
 
 import asyncio
-import contextlib
 import itertools
 import json
 import logging
@@ -12,9 +11,11 @@ from typing import Any, Self
 from daemon.control.commands import Result
 from daemon.control.played import LEASE_S
 from daemon.page import frames
-from daemon.page.daemon_link import DaemonLink, Reply
+from daemon.page.asking import Reply, refusal
+from daemon.page.daemon_link import DaemonLink
 from daemon.page.piano import Piano
 from daemon.page.session_log import SessionLog
+from daemon.page.tab import Tab, notice
 from daemon.page.web import Socket
 
 logger = logging.getLogger(__name__)
@@ -22,67 +23,10 @@ logger = logging.getLogger(__name__)
 MOST_TABS = 64
 TOLD = ("note", "planned", "withdrawn", "state", "turn", "parameters", "metrics")
 """The events that browsers are told."""
-_FRAMES_WAITING = 500  # for each browser; one that is further behind is dropped
-_BYTES_WAITING = 2 * 1024 * 1024  # likewise
-_FRAMES_PER_S = 300.0
-_FRAMES_AT_ONCE = 600.0
 _MOST_BAD_FRAMES = 50
 _COMMANDS_UNDER_WAY = 50
 _STAY_S = 1.0
 _TRY_LATER, _POLICY = 1013, 1008  # codes of WebSocket for why it is closed
-
-
-class Tab:
-    """One browser at the other end of a WebSocket."""
-
-    def __init__(self, number: int, socket: Socket) -> None:
-        self.number = number
-        self.heard_s = time.monotonic()
-        self.bad_frames = 0
-        self.commands = 0
-        self._socket = socket
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(_FRAMES_WAITING)
-        self._bytes_waiting = 0
-        self._allowance = _FRAMES_AT_ONCE
-
-    def tell(self, frame: str) -> bool:
-        """Have a frame sent, without waiting; False if too many wait already."""
-        if self._waiting.full() or self._bytes_waiting > _BYTES_WAITING:
-            return False
-        self._waiting.put_nowait(frame)
-        self._bytes_waiting += len(frame)
-        return True
-
-    async def write(self) -> None:
-        """Send what waits, for as long as this lasts."""
-        with contextlib.suppress(ConnectionError):
-            while True:
-                frame = await self._waiting.get()
-                await self._socket.send(frame)
-                self._bytes_waiting -= len(frame)
-
-    def may_speak(self) -> bool:
-        """Take note of a frame; False if that was one too many in too little time."""
-        now_s = time.monotonic()
-        earned = (now_s - self.heard_s) * _FRAMES_PER_S
-        self._allowance = min(_FRAMES_AT_ONCE, self._allowance + earned) - 1
-        self.heard_s = now_s
-        return self._allowance >= 0
-
-    async def close(self, code: int, reason: str) -> None:
-        """Say why, and end."""
-        with contextlib.suppress(ConnectionError):
-            await self._socket.send(notice(reason))
-            await self._socket.close(code, reason)
-
-    def drop(self) -> None:
-        """End without a word."""
-        self._socket.drop()
-
-
-def notice(message: str, level: str = "error") -> str:
-    """Return a frame with a word for the user."""
-    return json.dumps({"type": "notice", "level": level, "message": message})
 
 
 class Tabs:
@@ -200,9 +144,7 @@ class Tabs:
 
     def _ask(self, tab: Tab, asking: frames.Asking) -> None:
         if tab.commands >= _COMMANDS_UNDER_WAY:
-            message = "too many commands at once"
-            error = {"code": "refused", "field": None, "message": message}
-            self._tell(tab, _reply(asking, {"ok": False, "error": error}))
+            self._tell(tab, _reply(asking, refusal("too many commands at once")))
             return
         tab.commands += 1
 

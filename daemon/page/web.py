@@ -145,7 +145,7 @@ def _guarded(gate: Gate) -> Any:
         is_socket = request.path == "/ws"
         refusal = gate.refusal(Visit(request.method, request.headers, token, is_socket))
         if refusal is not None:
-            logger.warning("a request was refused: %s", refusal)
+            logger.debug("a request was refused: %s", refusal)
             response: web.StreamResponse = _answered(as_json({"error": refusal}, 403))
         else:
             response = await _handled(request, handler)
