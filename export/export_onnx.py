@@ -67,11 +67,13 @@ def export(
 ) -> Manifest:
     """Write the model folder of a checkpoint and return its manifest.
 
+    A folder is replaced as a whole or not at all.
     data, licence: what the model was trained on and its licence; otherwise what the checkpoint
     says of itself.
-    music: tokens to measure parity on, instead of random ones.
-    Raises ModelMismatch, and leaves `folder` as it was, when the float32 graph does not give the
-    checkpoint's logits.
+    music: (T,) token ids, int64, to measure parity on, instead of random ones.
+    quiet: say nothing of how far it is.
+    Raises ModelMismatch, and leaves `folder` as it was, when the checkpoint cannot be read or the
+    float32 graph does not give its logits within `perceivers.parity.TOLERANCE`.
     """
     checkpoint = load_checkpoint(checkpoint_path)
     stored = replace(checkpoint.in_half_precision(), resume={})

@@ -61,6 +61,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: Path, flavours: Collection[Flavour] = (Flavour.EVENTS,)) -> Checkpoint:
     """Read a checkpoint; no code in the file is ever run.
 
+    Weights come on the CPU, by their names in `PerceiverS`, in the type that they were saved in:
+    float32 while training, float16 in a model folder.
     Raises ModelMismatch, naming the file, when it is damaged or made for another vocabulary,
     format or architecture, or trained on a flavour of tokens that is not among `flavours`.
     """

@@ -48,7 +48,11 @@ def sample(
     settings: SamplingSettings,
     rng: np.random.Generator,
 ) -> int:
-    """Draw one token; one uniform number of `rng` is used, whatever the settings."""
+    """Draw one token id; one uniform number of `rng` is used, whatever the settings.
+
+    logits (V,), float32, in nats, and allowed (V,), bool, are left as they are. Raises ValueError
+    when nothing is allowed.
+    """
     cumulative = _weights(logits, allowed, settings).cumsum()
     return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
 

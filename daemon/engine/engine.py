@@ -127,7 +127,12 @@ class Engine:
         return engine
 
     def feed(self, tokens: Sequence[int]) -> Array:
-        """Read the next tokens, at least one; return the logits (V,) of the token after them."""
+        """Read the next tokens; return what the model predicts after the last of them.
+
+        tokens: (T,) token ids, T ≥ 1, any number: they are read in runs of a good length.
+        Returns logits (V,), float32, a copy that stays as it is.
+        Raises ValueError for no token, or one outside the vocabulary; nothing is read then.
+        """
         for chunk in self._chunks(self._skip_ahead(self._checked(tokens))):
             logits = self.read(chunk)
         last: Array = logits[-1].copy()
@@ -144,9 +149,11 @@ class Engine:
         yield from [rest] if len(rest) >= FEWEST_PER_CHUNK else rest[:, None]
 
     def read(self, tokens: Sequence[int] | NDArray[np.int64]) -> Array:
-        """Read up to `most_at_once` tokens in one run; return the logits (T, V) after each.
+        """Read tokens in one run; return what the model predicts after each of them.
 
-        The logits are overwritten by the next run of as many tokens.
+        tokens: (T,) token ids, 1 ≤ T ≤ `most_at_once`, each within the vocabulary: whoever calls
+            this has seen to it, and `feed` is for who has not.
+        Returns logits (T, V), float32, in memory that the next run of T tokens overwrites.
         """
         count = len(tokens)
         run = self._runs.get(count) or self._new_run(count)

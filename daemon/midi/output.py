@@ -68,7 +68,14 @@ class Output:
         return self._sending.lateness_ms
 
     def play(self, events: Iterable[tuple[int, Event]], channel: int) -> None:
-        """Plan events, each at its moment, on a channel (0 to 15)."""
+        """Plan events, each at its moment, on a channel (0 to 15), beside what is planned already.
+
+        events: moments of the monotonic clock, in nanoseconds, in any order; one that is past is
+            due at once.
+        Returns before anything is sent, and raises nothing: what leaves is told as `Sent`, what
+        may not leave (a note-on that is late, or on a key that the player holds) is counted in
+        `counts`, and while the port is lost or this is ending nothing is planned.
+        """
         with self._sending_now() as sending:
             if not self._stopping:
                 sending.play(events, channel)
