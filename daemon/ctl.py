@@ -78,6 +78,8 @@ def _args(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Resul
     words: list[str] = getattr(options, "words", [])
     if _list_of_names(command) is not None:
         return dict.fromkeys(command.arguments, words)
+    if command.only_argument is not None and len(words) == 1:
+        words = [command.only_argument, *words]
     if len(words) % 2:
         parser.error(f"{command.name} takes names and values in pairs; {words[-1]!r} is alone")
     pairs = zip(words[::2], words[1::2], strict=True)
@@ -254,7 +256,9 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if command.arguments:
-            what = "NAME" if _list_of_names(command) else "NAME VALUE"
+            what = "NAME VALUE"
+            if _list_of_names(command) or command.only_argument is not None:
+                what = str(command.only_argument or "name").upper()
             added.add_argument("words", nargs="+" if command.at_least else "*", metavar=what)
     watch = commands.add_parser("watch", help="print events as they happen, until Ctrl-C")
     watch.add_argument("words", nargs="*", metavar="TOPIC", help="such as state; none: all of them")

@@ -14,7 +14,7 @@ from daemon.parameters import Parameters
 from perceivers.errors import SettingsError
 from perceivers.manifest import PRECISIONS
 from perceivers.ranges import setting
-from perceivers.settings import load
+from perceivers.settings import Named, load
 
 
 class Provider(StrEnum):
@@ -232,6 +232,7 @@ class Settings:
 
     midi: MidiSettings = MidiSettings()
     performer: Parameters = field(default_factory=Parameters)
+    presets: Named[Parameters] = field(default_factory=Named)
     timing: TimingSettings = TimingSettings()
     engine: EngineSettings = EngineSettings()
     control: ControlSettings = ControlSettings()

@@ -7,7 +7,7 @@ A schema is a dataclass of sections, and each section a dataclass whose fields a
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import yaml
 
@@ -17,12 +17,16 @@ from perceivers.ranges import RangeError, Value, suggestion, table
 T = TypeVar("T")
 
 
+class Named(dict[str, dict[str, Value]], Generic[T]):
+    """A section whose entries have names of the user's: of each, some values of a T."""
+
+
 def load(path: Path, schema: type[T]) -> T:
     """Read a settings file; raise SettingsError with one line for each problem in it."""
     reader = _Reader(path)
     sections = typing.get_type_hints(schema)
     built = {
-        name: reader.section(name, sections[name], node)
+        name: reader.section_or_named(name, sections[name], node)
         for name, node in reader.entries(reader.root(), "", tuple(sections))
     }
     if reader.problems:
@@ -55,9 +59,12 @@ class _Reader:
             raise SettingsError(f"{self.path}{_position(error)}") from None
 
     def entries(
-        self, node: yaml.Node | None, prefix: str, known: tuple[str, ...]
+        self, node: yaml.Node | None, prefix: str, known: tuple[str, ...] | None = None
     ) -> Iterator[tuple[str, yaml.Node]]:
-        """Yield the known names of a mapping with their nodes; the others are problems."""
+        """Yield the known names of a mapping with their nodes; the others are problems.
+
+        None: every name is known.
+        """
         if node is None or node.tag == "tag:yaml.org,2002:null":  # empty: all defaults
             return
         if not isinstance(node, yaml.MappingNode):
@@ -66,7 +73,7 @@ class _Reader:
         seen: set[str] = set()
         for key, value in node.value:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
-            if name not in known:
+            if known is not None and name not in known:
                 what = f"unknown key {prefix}.{name}" if prefix else f"unknown section {name}"
                 self._problem(key, f"{what}; {suggestion(name, known)}")
             elif name in seen:
@@ -75,8 +82,24 @@ class _Reader:
                 seen.add(name)
                 yield name, value
 
+    def section_or_named(self, name: str, hint: Any, node: yaml.Node) -> Any:
+        """Build what a key of the file holds."""
+        if typing.get_origin(hint) is not Named:
+            return self.section(name, hint, node)
+        (row_class,) = typing.get_args(hint)
+        return Named(
+            (key, self.values(f"{name}.{key}", row_class, value))
+            for key, value in self.entries(node, name)
+        )
+
     def section(self, name: str, cls: type[Any], node: yaml.Node) -> Any:
         """Build one section; None once it has a problem."""
+        before = len(self.problems)
+        values = self.values(name, cls, node)
+        return cls(**values) if len(self.problems) == before else None
+
+    def values(self, name: str, cls: type[Any], node: yaml.Node) -> dict[str, Value]:
+        """Return the values of a section; those that do not go together are a problem, too."""
         rows = table(cls)
         values: dict[str, Value] = {}
         before = len(self.problems)
@@ -85,13 +108,12 @@ class _Reader:
                 values[key] = rows[key].admit(self._construct(value))
             except RangeError as error:
                 self._problem(value, f"{name}.{error}")
-        if len(self.problems) > before:
-            return None
-        try:
-            return cls(**values)
-        except SettingsError as error:  # keys that do not go together
-            self._problem(node, f"{name}: {error}")
-            return None
+        if len(self.problems) == before:
+            try:
+                cls(**values)
+            except SettingsError as error:  # keys that do not go together
+                self._problem(node, f"{name}: {error}")
+        return values
 
     def _construct(self, node: yaml.Node) -> object:
         assert self._loader is not None

@@ -42,6 +42,7 @@ def test_the_unit_starts_the_daemon_in_its_checkout() -> None:
     assert service["ExecStart"].startswith(service["WorkingDirectory"])
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     home = tmp_path / "performer"

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from daemon.control.played import PlayedEvents
 from daemon.messages import turns as t
 from daemon.parameters import APPLIES, TABLE, Applies
-from perceivers.ranges import RangeError, shown, suggestion
+from perceivers.ranges import Range, RangeError, Setting, shown, suggestion
 
 Result = dict[str, Any]  # a JSON object, just before the socket
 
@@ -101,6 +101,12 @@ class Command:
         """Whether its arguments are parameters, which are described on their own."""
         return bool(self.arguments) and self.arguments.keys() <= TABLE.keys()
 
+    @property
+    def only_argument(self) -> str | None:
+        """The name of its argument, if it takes one thing and no parameter: it may go unsaid."""
+        names = [*self.arguments]
+        return names[0] if len(names) == 1 and not self.takes_parameters else None
+
 
 COMMANDS: dict[str, Command] = {
     command.name: command
@@ -118,6 +124,14 @@ COMMANDS: dict[str, Command] = {
             Answers.CHANGED,
             lambda **changes: t.Adjust(changes),
             ANY_PARAMETER,
+            at_least=1,
+        ),
+        Command(
+            "preset",
+            "change the parameters that a preset of the settings file has, all or none",
+            Answers.CHANGED,
+            t.Preset,
+            _by_name(Setting("name", str, "", Range("", "what it is called in the file"))),
             at_least=1,
         ),
         Command(

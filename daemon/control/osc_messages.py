@@ -57,6 +57,9 @@ def _arguments(command: str, values: Sequence[Any]) -> dict[str, Any]:
     arguments = COMMANDS[command].arguments
     if len(arguments) == 1 and isinstance(next(iter(arguments.values())), Names):
         return {name: [*values] for name in arguments} if values else {}
+    only = COMMANDS[command].only_argument
+    if only is not None and len(values) == 1:
+        return {only: values[0]}
     if len(values) % 2:
         raise OscError(f"{command} takes names and values in pairs; {shown(values[-1])} is alone")
     return {str(name): _value(str(name), [each]) for name, each in _pairs(values)}

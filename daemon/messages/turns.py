@@ -89,6 +89,13 @@ class Adjust(Commanded):
 
 
 @dataclass(frozen=True, slots=True)
+class Preset(Commanded):
+    """The parameters of the preset of this name have its values from now on."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown(Commanded):
     """The process shall end, whoever asked for it."""
 

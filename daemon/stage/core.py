@@ -262,7 +262,7 @@ class Core:
         elif t.SilenceAll() in actions:
             self._silencing.append(asked)
         else:
-            asked.reply.put(self._answer(request))
+            asked.reply.put(self._answer(request, actions))
 
     def _play(self, asked: Asked) -> None:
         """Let a client be the player; refused, it has played nothing."""
@@ -281,12 +281,15 @@ class Core:
         self._heard(played)
         asked.reply.put(self._answer(request))
 
-    def _answer(self, request: Request) -> Result:
+    def _answer(self, request: Request, actions: Sequence[t.Action] = ()) -> Result:
         match request.command.answers:
             case Answers.PARAMETERS:
                 return chosen(self.turns.parameters, request.values.get("names", ()))
             case Answers.CHANGED:
-                return changed(self.turns.parameters, request.values)
+                names = [
+                    name for each in actions if isinstance(each, t.Changed) for name in each.names
+                ]
+                return changed(self.turns.parameters, names)
             case Answers.INFO:
                 return descriptions.info(self._model, self._ports(), self._counts())
             case Answers.SCHEMA:

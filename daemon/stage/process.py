@@ -123,7 +123,12 @@ def _play(
     settings = options.settings
     clock = SessionClock(options.origin_ns)
     guard = LoopGuard(round(settings.midi.loop_guard_ms * _NS_PER_MS))
-    turns = Turns(settings.performer, options.history, first_seed=secrets.randbits(64))
+    turns = Turns(
+        settings.performer,
+        options.history,
+        first_seed=secrets.randbits(64),
+        presets=settings.presets,
+    )
     brain = BrainLink(settings, options.origin_ns, inbox.put, brain_target)
     with contextlib.ExitStack() as stack:
         input_port, port = open_ports(settings.midi, may_be_missing=settings.page.enabled)

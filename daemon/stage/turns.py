@@ -6,7 +6,7 @@ never wait for the model. All times are seconds of the session.
 
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import singledispatchmethod
 
@@ -16,6 +16,7 @@ from daemon.messages.turns import Action, Occurrence, Part, State
 from daemon.parameters import (
     APPLIES,
     Applies,
+    Changes,
     Entry,
     HeldKeys,
     Parameters,
@@ -28,6 +29,7 @@ from daemon.stage.phrase import Phrase
 from daemon.stage.turn import Ending, Turn
 from perceivers.errors import SettingsError
 from perceivers.events import NoteOff, NoteOn, TimedEvent
+from perceivers.ranges import shown, suggestion
 
 HISTORY_EVENTS = 20_000  # more than any model remembers
 SEED_BITS = 31
@@ -47,11 +49,13 @@ class Turns:
         history: Iterable[TimedEvent] = (),
         missing: dict[Part, str] | None = None,
         first_seed: int = 0,
+        presets: Mapping[str, Changes] | None = None,
     ) -> None:
         self.state = State.STARTING
         self.parameters = parameters
         self.history = deque(history, maxlen=HISTORY_EVENTS)
         self.missing = {Part.MODEL: "the model is being loaded"} if missing is None else missing
+        self._presets = {} if presets is None else presets
         self._seeds = random.Random(first_seed)  # noqa: S311 - for music
         self._now_s = 0.0
         self._was_ready = False
@@ -232,6 +236,14 @@ class Turns:
             turn.unheeded.clear()
             return actions
         return actions if Part.MODEL in self.missing else [*actions, Recall(())]
+
+    @_on.register
+    def _preset(self, preset: t.Preset) -> list[Action]:
+        changes = self._presets.get(preset.name)
+        if changes is None:
+            told = suggestion(preset.name, self._presets) if self._presets else "there are none"
+            return [t.Refuse(f"no preset {shown(preset.name)}; {told}")]
+        return self._adjust(t.Adjust(changes))
 
     @_on.register
     def _adjust(self, adjust: t.Adjust) -> list[Action]:

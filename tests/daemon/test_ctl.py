@@ -329,3 +329,10 @@ def test_the_help_names_every_command_and_parameter_with_its_range(
         assert f"  {name} " in told
     for row in TABLE.values():
         assert row.allowed_text in told
+
+
+def test_a_preset_needs_its_name_alone(run: Run, performer: FakePerformer) -> None:
+    assert run("preset", "calm")[0] == 0
+    assert run("preset", "name", "loud and fast")[0] == 0
+
+    assert performer.done == [t.Preset("calm"), t.Preset("loud and fast")]

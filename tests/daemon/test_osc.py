@@ -269,6 +269,7 @@ def test_where_no_daemon_answers_it_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert (address, about, code) == ("/performer/error", "/performer/stop", "no_answer")
 
 
+@pytest.mark.processes
 def test_a_wrong_address_is_told_by_the_command_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "daemon.osc", "--listen", "nowhere"],

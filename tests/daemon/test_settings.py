@@ -43,7 +43,9 @@ def test_the_shipped_file_shows_every_key_with_a_comment() -> None:
     lines = _SHIPPED.read_text(encoding="utf-8").splitlines()
     shown = [line.strip().split(":")[0] for line in lines if line.startswith("  ") and "#" in line]
 
-    sections = (getattr(Settings(), name) for name in Settings.__dataclass_fields__)
+    sections = (
+        getattr(Settings(), name) for name in Settings.__dataclass_fields__ if name != "presets"
+    )
     assert shown == [key for section in sections for key in table(type(section))]
 
 
@@ -198,3 +200,38 @@ def test_commands_and_events_cannot_share_a_port() -> None:
 def test_choices_stand_in_the_settings_as_plain_text() -> None:
     assert EngineSettings().provider == "auto"
     assert table(EngineSettings)["precision"].allowed == ["auto", "int8", "fp32", "fp16"]
+
+
+def test_presets_have_names_of_the_users_and_some_parameters(tmp_path: Path) -> None:
+    text = "presets:\n  calm: {temperature: 0.8, most_notes_per_s: 4}\n  'Über 2': {seed: 7}\n"
+
+    settings = load_settings(_written(tmp_path, text))
+
+    assert settings.presets == {
+        "calm": {"temperature": 0.8, "most_notes_per_s": 4.0},
+        "Über 2": {"seed": 7},
+    }
+    assert load_settings(_written(tmp_path, "presets:\n")).presets == {}
+
+
+def test_mistakes_in_presets_are_told_with_their_lines(tmp_path: Path) -> None:
+    text = """\
+presets:
+  calm:
+    temprature: 0.8
+    top_p: 7
+  odd: {lowest_key: 80, highest_key: 40}
+  calm: {}
+  flat: 3
+"""
+
+    problems = _problems(tmp_path, text)
+
+    assert problems == [
+        ":3: unknown key presets.calm.temprature; did you mean 'temperature'?",
+        ":4: presets.calm.top_p = 7 is not allowed; allowed: a number from 0.01 to 1",
+        ":5: presets.odd: lowest_key = 80 lies above highest_key = 40; set both so that something"
+        " lies between",
+        ":6: presets.calm stands here a second time",
+        ":7: presets.flat must be made of lines `name: value`",
+    ]

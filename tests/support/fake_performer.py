@@ -7,7 +7,7 @@ from daemon.control.commands import Answers, Result
 from daemon.control.replies import changed, chosen
 from daemon.control.requests import Request
 from daemon.messages import turns as t
-from daemon.parameters import Parameters, with_changes
+from daemon.parameters import TABLE, Parameters, with_changes
 
 PATIENCE_S = 20.0  # for what will happen; nothing waits this long
 
@@ -34,7 +34,7 @@ class FakePerformer:
             case Answers.PARAMETERS:
                 return chosen(self.current, request.values.get("names", ()))
             case Answers.CHANGED:
-                return changed(self.current, request.values)
+                return changed(self.current, [name for name in request.values if name in TABLE])
             case Answers.INFO:
                 return {"model": "none"}
             case _:

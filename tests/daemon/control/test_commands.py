@@ -27,6 +27,7 @@ from daemon.control.requests import (
 from daemon.messages import turns as t
 from daemon.parameters import APPLIES, TABLE, Parameters, as_json, with_changes
 from daemon.stage.turns import Turns
+from perceivers.ranges import Setting
 
 
 def _frame(command: str, /, **args: Any) -> bytes:
@@ -89,7 +90,9 @@ def test_a_command_stands_alone_unless_it_needs_an_argument(command: Command) ->
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
 def test_whose_turn_it_is_has_a_handler_for_what_a_command_becomes(command: Command) -> None:
-    values = {row.name: row.default for row in command.arguments.values() if row.name in TABLE}
+    values = {
+        row.name: row.default for row in command.arguments.values() if isinstance(row, Setting)
+    }
     happening = Request(None, command, values).happening()
 
     if happening is not None:

@@ -565,3 +565,21 @@ def test_a_turn_without_a_seed_gets_one_that_the_first_seed_says() -> None:
 
     assert seeds(1) == seeds(1) != seeds(2)
     assert len({*seeds(1), *seeds(2)} - {None}) == 6
+
+
+def test_a_preset_sets_what_it_has_and_an_unknown_one_nothing() -> None:
+    presets = {
+        "calm": {"temperature": 0.8, "channel": 4},
+        "odd": {"lowest_key": 99, "highest_key": 9},
+    }
+    turns = Turns(PARAMETERS, missing={}, presets=presets)
+
+    assert t.Changed(("temperature", "channel")) in turns.handle(t.Preset("calm"), 1.0)
+    assert turns.parameters == replace(PARAMETERS, temperature=0.8, channel=4)
+    assert turns.handle(t.Preset("clam"), 1.1) == [
+        t.Refuse("no preset 'clam'; did you mean 'calm'?")
+    ]
+    assert isinstance(turns.handle(t.Preset("odd"), 1.2)[0], t.Refuse)
+    assert Turns(PARAMETERS).handle(t.Preset("calm"), 1.0) == [
+        t.Refuse("no preset 'calm'; there are none")
+    ]
