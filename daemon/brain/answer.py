@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Collection, Iterable
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,6 +54,13 @@ class Answer:
     def __post_init__(self) -> None:
         self.steer(self.parameters)
         self.last_event_s = self.last_onset_s = self.start_s
+
+    def copy(self) -> "Answer":
+        """Return one that goes its own way from here, with the same generator."""
+        twin = copy(self)
+        twin.held, twin.own, twin.struck_s = set(self.held), dict(self.own), self.struck_s.copy()
+        twin.ducking, twin._taken_s = copy(self.ducking), dict(self._taken_s)  # noqa: SLF001 - its own kind
+        return twin
 
     def steer(self, parameters: Parameters) -> None:
         """Use these parameters from the next token on."""

@@ -9,6 +9,7 @@ note-ons and note-offs as kinds. Nothing is forbidden, and where both agree noth
 import math
 import statistics
 from collections import deque
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,6 +60,13 @@ class Lately:
     def __post_init__(self) -> None:
         self._struck = deque(maxlen=self.most_notes)
         self._lengths_s = deque(maxlen=self.most_notes)
+
+    def copy(self) -> "Lately":
+        """Return one that goes its own way from here."""
+        twin = copy(self)
+        twin._struck, twin._lengths_s = self._struck.copy(), self._lengths_s.copy()  # noqa: SLF001 - its own kind
+        twin._down_s = dict(self._down_s)  # noqa: SLF001 - its own kind
+        return twin
 
     def take(self, timed: TimedEvent) -> bool:
         """Take note of an event; tell whether it changes the manner."""
@@ -116,6 +124,12 @@ class Following:
         self._own = Lately(OWN_NOTES)
         self._lean: Floats | None = None
         self._is_stale = False
+
+    def copy(self) -> "Following":
+        """Return one that goes its own way from here."""
+        twin = copy(self)
+        twin._own = self._own.copy()  # noqa: SLF001 - its own kind
+        return twin
 
     def take(self, written: TimedEvent) -> None:
         """Take note of what the answer does."""

@@ -158,6 +158,21 @@ class Memory:
         self._bookmarked = True
         return Bookmark(self.token_count, self._encoder.state.copy(), self._offset_s)
 
+    def place(self) -> Bookmark:
+        """Feed what waits and return this moment, to `go_back` to until `agree`."""
+        self.logits()
+        return Bookmark(self.token_count, self._encoder.state.copy(), self._offset_s)
+
+    def since(self, place: Bookmark) -> list[int]:
+        """Return the tokens since a place."""
+        return self._tokens[place.token_count - self._dropped :]
+
+    def go_back(self, place: Bookmark) -> None:
+        """Be as at a place, and know nothing of what came since."""
+        self._return_to(place.token_count)
+        self._encoder = StreamEncoder(place.state.copy())
+        self._offset_s = place.offset_s
+
     def agree(
         self, bookmark: Bookmark, truth: Sequence[TimedEvent], *, may_again: bool = False
     ) -> None:

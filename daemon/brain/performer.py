@@ -5,6 +5,7 @@ ports: times and random generators come in, planned events go out.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +36,14 @@ class Turn:
     heard: list[TimedEvent] = field(default_factory=list)  # from the player, in this turn
     steps: int = 0  # of planning, so far
     adopted: list[TimedEvent] = field(default_factory=list)  # pedal changes still to be planned
+
+    def copy(self) -> "Turn":
+        """Return one whose answer goes its own way from here; what is heard is common to both."""
+        twin = copy(self)
+        twin.answer, twin.rendering = self.answer.copy(), self.rendering.copy()
+        twin.following, twin.adopted = self.following.copy(), [*self.adopted]
+        twin.planned = [*self.planned]
+        return twin
 
 
 class Performer:
@@ -161,12 +170,16 @@ class Performer:
             turn = self._turn
             if turn is None or turn.answer.complete or self._now_s(turn) >= until_s:
                 break
-            written = [*turn.adopted, *self._plan_token(turn)]
-            turn.adopted.clear()
-            sounding = [turn.rendering.sounding(event) for event in written]
-            turn.planned += zip(written, sounding, strict=True)
-            planned += sounding
+            planned += self._play(turn)
         return planned
+
+    def _play(self, turn: Turn, token: int | None = None) -> list[TimedEvent]:
+        """Take a token, None for one to be chosen; return what it plays, as it sounds."""
+        written = [*turn.adopted, *self._plan_token(turn, token)]
+        turn.adopted.clear()
+        sounding = [turn.rendering.sounding(event) for event in written]
+        turn.planned += zip(written, sounding, strict=True)
+        return sounding
 
     def conclude(self, from_s: float | None) -> None:
         """Begin nothing new in this turn, from a moment on; None: from the next rest on.
@@ -217,15 +230,14 @@ class Performer:
         for event in truth:
             self._compare(event)
 
-    def _plan_token(self, turn: Turn) -> list[TimedEvent]:
-        """Take one token; return what it plans, pitches as written, times as they sound."""
+    def _plan_token(self, turn: Turn, token: int | None) -> list[TimedEvent]:
+        """Take a token; return what it plans, pitches as written, times as they sound."""
         answer, now_s = turn.answer, self._now_s(turn)
         turn.steps += 1
         if answer.is_over(now_s):
             answer.complete = True
             return answer.release(now_s)
-        token = self._choose(turn, now_s)
-        event = self._memory.take(token)
+        event = self._memory.take(self._choose(turn, now_s) if token is None else token)
         if event is None:
             return []
         self._compare(event)

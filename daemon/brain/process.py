@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from daemon.brain.candidates import SEGMENT_S
+from daemon.brain.choosing_performer import ChoosingPerformer
 from daemon.brain.memory import Logits
 from daemon.brain.pace import advice, full_step_ms, notes_per_s
-from daemon.brain.performer import Performer
 from daemon.brain.telling import tell
 from daemon.engine import Engine
 from daemon.engine.runtime import CPU
@@ -101,7 +102,7 @@ class TimedEngine:
         return statistics.median(self._steps_ms) if self._steps_ms else 0.0
 
 
-MakePerformer = Callable[[TimedEngine, int], Performer]
+MakePerformer = Callable[[TimedEngine, int], ChoosingPerformer]
 """Makes what remembers and plays, from an engine and the tokens that its context holds."""
 
 
@@ -207,9 +208,14 @@ class Brain:
             return True
         planned_until_s = self._performer.planned_until_s
         horizon_s = now_s + self._options.lead_s
-        if self._turn is None or planned_until_s is None or planned_until_s >= horizon_s:
+        if self._turn is None or planned_until_s is None:
             return False
-        events = self._performer.plan(horizon_s, most_tokens=1)  # what is ready leaves at once
+        if planned_until_s < horizon_s:
+            events = self._performer.plan(horizon_s, most_tokens=1)  # what is ready leaves at once
+        elif self._performer.chooses and planned_until_s < horizon_s + SEGMENT_S:
+            events = self._performer.ponder(most_tokens=1)
+        else:
+            return False
         if events:
             self._say(Planned(self._turn, tuple(events), self._plan))
         if self._performer.planned_until_s is None:
@@ -224,7 +230,8 @@ class Brain:
             wait_s = min(wait_s, self._feed_at_s - now_s)
         planned_until_s = self._performer.planned_until_s
         if planned_until_s is not None:
-            wait_s = min(wait_s, planned_until_s - self._options.lead_s - now_s)
+            ahead_s = self._options.lead_s + SEGMENT_S * self._performer.chooses
+            wait_s = min(wait_s, planned_until_s - ahead_s - now_s)
         return max(0.0, wait_s)
 
     def _pulse(self, now_s: float) -> Pulse:
@@ -244,7 +251,7 @@ class Brain:
 
 
 def run(
-    connection: Connection, options: BrainOptions, make_performer: MakePerformer = Performer
+    connection: Connection, options: BrainOptions, make_performer: MakePerformer = ChoosingPerformer
 ) -> None:
     """Be the brain process, until the stage says so or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides when to end

@@ -6,6 +6,7 @@ an answer an octave higher, the model would go on from there, and be transposed 
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from copy import copy
 from typing import NamedTuple
 
 from daemon.parameters import Parameters
@@ -39,6 +40,13 @@ class Rendering:
         self._keys: dict[int, int] = {}  # written pitches that are down, and the keys they sound on
         self._strokes: dict[int, deque[Stroke]] = {}  # by key, those not yet known to have left
         self._left: dict[int, int] = {}  # keys that are down in what has left, and their pitches
+
+    def copy(self) -> "Rendering":
+        """Return one that goes its own way from here."""
+        twin = copy(self)
+        twin._paces, twin._keys, twin._left = [*self._paces], dict(self._keys), dict(self._left)  # noqa: SLF001 - its own kind
+        twin._strokes = {key: strokes.copy() for key, strokes in self._strokes.items()}  # noqa: SLF001 - its own kind
+        return twin
 
     @property
     def keys(self) -> Collection[int]:

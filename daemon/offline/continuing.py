@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from daemon.brain.performer import Performer
+from daemon.brain.choosing_performer import ChoosingPerformer
 from daemon.engine import Engine
 from daemon.engine.primed_engine import PrimedEngine
 from daemon.offline.piano_roll import draw_piano_roll
@@ -66,7 +66,7 @@ def continue_files(options: OfflineOptions) -> int:
         threads=options.threads,
     )
     reader = PrimedEngine(engine) if options.takes > 1 else engine
-    performer = Performer(reader, engine.manifest.architecture.context)
+    performer = ChoosingPerformer(reader, engine.manifest.architecture.context)
     failed: set[Path] = set()
     for job in jobs:
         if job.source in failed:
@@ -135,7 +135,7 @@ def _outs(options: OfflineOptions, wanted: Sequence[tuple[Path, int]]) -> list[P
     return outs
 
 
-def _continue(job: Job, performer: Performer, picture: bool) -> str:
+def _continue(job: Job, performer: ChoosingPerformer, picture: bool) -> str:
     """Continue one file from an empty memory; return what happened, as an open parenthesis."""
     heard = heard_until(read_performance(job.source), job.cut_s)
     if not any(isinstance(event.event, NoteOn) for event in heard):
@@ -179,13 +179,18 @@ def closed(events: list[TimedEvent], end_s: float | None = None) -> list[TimedEv
     return events + [TimedEvent(at_s, NoteOff(pitch)) for pitch in sorted(sounding)]
 
 
-def _perform(performer: Performer, start_s: float, parameters: Parameters) -> list[TimedEvent]:
+def _perform(
+    performer: ChoosingPerformer, start_s: float, parameters: Parameters
+) -> list[TimedEvent]:
     performer.begin_turn(start_s, frozenset(), parameters, np.random.default_rng(parameters.seed))
     planned: list[TimedEvent] = []
     unseen = not sys.stderr.isatty()
     with tqdm(desc="performing", unit="event", disable=unseen, leave=False) as bar:
         while performer.planned_until_s is not None:
-            events = performer.plan(float("inf"), PLAN_CHUNK)
+            if performer.chooses:
+                events = performer.ponder(PLAN_CHUNK)
+            else:
+                events = performer.plan(float("inf"), PLAN_CHUNK)
             planned += events
             bar.update(len(events))
     return planned

@@ -14,7 +14,7 @@ from pathlib import Path
 from daemon.brain.performer import Performer
 from daemon.brain.telling import tell
 from daemon.engine import Engine
-from daemon.messages.brain import BeginTurn, EndTurn, Recall, Took
+from daemon.messages.brain import BeginTurn, EndTurn, Recall, Steer, Took
 from daemon.messages.journal import Line, Opening, line_of
 from daemon.settings import EngineSettings
 from perceivers.errors import MidiFileError, PerformerError
@@ -87,9 +87,12 @@ class Replay:
         turn: BeginTurn | None = None
         took: deque[int] = deque()
         planned: list[TimedEvent] = []
+        chose = False  # which of its ways on it took depended on time
         for message in self._messages:
+            if isinstance(message, BeginTurn | Steer) and message.parameters.candidates > 1:
+                chose = True
             if isinstance(message, BeginTurn):
-                turn, planned = message, []
+                turn, planned, chose = message, [], message.parameters.candidates > 1
                 took = self._took.popleft()
             elif turn is not None and isinstance(message, Recall):
                 yield _unfinished(turn, "it was broken off: the model had to be started anew")
@@ -98,10 +101,15 @@ class Replay:
                 if not took:
                     yield _unfinished(turn, "the recording does not say how it went on")
                     return
-                planned += self._plan_until(took.popleft())
+                steps = took.popleft()
+                planned += [] if chose else self._plan_until(steps)
             tell(self._performer, message)
             if turn is not None and isinstance(message, EndTurn):
-                yield _compared(turn, planned, message.performed)
+                yield (
+                    _unfinished(turn, "it chose among candidates as far as there was time")
+                    if chose
+                    else _compared(turn, planned, message.performed)
+                )
                 turn = None
         if turn is not None:
             yield _unfinished(turn, "the recording ends before it does")

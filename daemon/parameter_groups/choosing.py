@@ -75,6 +75,14 @@ class Choosing:
         minimum=0.0,
         maximum=1.0,
     )
+    candidates: int = parameter(
+        1,
+        "",
+        "how many ways on are tried for the next seconds, where there is time; the best is played",
+        applies=Applies.NEXT_TOKEN,
+        minimum=1,
+        maximum=16,
+    )
     seed: int | None = parameter(
         None,
         "",

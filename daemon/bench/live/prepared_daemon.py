@@ -26,8 +26,8 @@ if __package__ in (None, ""):  # run as a script: import from this checkout, not
 import numpy as np
 
 from daemon.bench.live.music import past_of, performances_in
+from daemon.brain.choosing_performer import ChoosingPerformer
 from daemon.brain.memory import Logits, TokenEngine
-from daemon.brain.performer import Performer
 from daemon.log import set_up_logging
 from daemon.messages.pipe_end import end_with_parent
 from daemon.parameters import Parameters
@@ -88,7 +88,7 @@ class Dictation:
         self._place += ahead.index(token) + 1 if token in ahead else 1
 
 
-class PreparedPerformer(Performer):
+class PreparedPerformer(ChoosingPerformer):
     """Remembers a past from the start, plays pieces, and notes how early each event is planned."""
 
     def __init__(
@@ -156,7 +156,7 @@ def run_prepared_brain(
 
     past = past_of(performances_in(), preparation.context)
 
-    def make_performer(engine: TokenEngine, context: int) -> Performer:
+    def make_performer(engine: TokenEngine, context: int) -> ChoosingPerformer:
         return PreparedPerformer(engine, context, past, preparation, origin_ns)
 
     brain.run(connection, brain.options_of(settings, origin_ns), make_performer)

@@ -11,9 +11,19 @@ from typing import TypeVar
 
 import pytest
 
-from daemon.brain.performer import Performer
+from daemon.brain.choosing_performer import ChoosingPerformer
 from daemon.brain.process import LONG_BACKLOG, Brain, BrainOptions, options_of
-from daemon.messages.brain import BeginTurn, BrainReady, EndTurn, Hear, Planned, Pulse, Quit, Recall
+from daemon.messages.brain import (
+    BeginTurn,
+    BrainReady,
+    EndTurn,
+    Hear,
+    PlanComplete,
+    Planned,
+    Pulse,
+    Quit,
+    Recall,
+)
 from daemon.parameters import Parameters
 from daemon.settings import Settings, TimingSettings
 from perceivers.events import NoteOff, NoteOn, TimedEvent
@@ -34,7 +44,7 @@ def serving(model: Path, feed_after_s: float | None) -> Iterator[Connection]:
     """Let a brain serve; yield the stage's end of its pipe, past the word that it is ready."""
     stage, its_own = Pipe()
     options = BrainOptions(model, "cpu", "fp32", 1, 0.3, feed_after_s, time.monotonic_ns())
-    thread = threading.Thread(target=Brain(its_own, options, Performer).serve)
+    thread = threading.Thread(target=Brain(its_own, options, ChoosingPerformer).serve)
     thread.start()
     try:
         assert isinstance(received(stage), BrainReady)
@@ -51,7 +61,7 @@ def test_a_brain_that_is_ready_says_how_many_notes_a_second_it_can_play(
     stage, its_own = Pipe()
     options = BrainOptions(tiny_model_folder, "cpu", "fp32", 1, 0.3, 0.0, time.monotonic_ns())
 
-    ready = Brain(its_own, options, Performer).ready
+    ready = Brain(its_own, options, ChoosingPerformer).ready
 
     assert ready.step_ms > 0
     assert ready.notes_per_s is not None
@@ -130,3 +140,39 @@ def test_the_settings_say_how_long_it_may_wait(
     settings = Settings(timing=TimingSettings(feed_after_ms=feed_after_ms))
 
     assert options_of(settings, origin_ns=5).feed_after_s == feed_after_s
+
+
+def test_nothing_is_late_for_candidates_and_the_first_notes_do_not_wait(
+    tiny_model_folder: Path,
+) -> None:
+    phrase = tuple(
+        TimedEvent(at / 10 + offset, event)
+        for at in range(90)
+        for offset, event in ((0.0, NoteOn(60 + at % 7, 64)), (0.05, NoteOff(60 + at % 7)))
+    )
+    plans: dict[int, list[tuple[float, Planned]]] = {}
+    for candidates in (1, 8):
+        origin_ns = time.monotonic_ns() - round(10.0 * 1e9)  # ten seconds of the session are over
+        stage, its_own = Pipe()
+        options = BrainOptions(tiny_model_folder, "cpu", "fp32", 1, 0.3, 0.0, origin_ns)
+        thread = threading.Thread(target=Brain(its_own, options, ChoosingPerformer).serve)
+        thread.start()
+        assert isinstance(received(stage), BrainReady)
+        stage.send(Hear(phrase))
+        start_s = (time.monotonic_ns() - origin_ns) / 1e9 + 0.05
+        stage.send(
+            BeginTurn(
+                1, start_s, frozenset(), Parameters(seed=1, length=5.0, candidates=candidates)
+            )
+        )
+        plans[candidates] = []
+        while not isinstance(said := received(stage), PlanComplete):
+            if isinstance(said, Planned):
+                arrived_s = (time.monotonic_ns() - origin_ns) / 1e9
+                plans[candidates].append((arrived_s, said))
+        stage.send(Quit())
+        thread.join(PATIENCE_S)
+
+    assert max(len(planned.events) for _, planned in plans[8]) > 2  # some came as a choice
+    for arrived_s, planned in plans[8][1:]:
+        assert arrived_s <= planned.events[0].time_s + 0.1  # later than that, it would be dropped

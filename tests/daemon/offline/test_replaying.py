@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from daemon.__main__ import main
-from daemon.brain.performer import Performer
+from daemon.brain.choosing_performer import ChoosingPerformer
 from daemon.brain.process import Brain, BrainOptions
 from daemon.messages.brain import (
     BeginTurn,
@@ -57,7 +57,7 @@ class Stage:
         self._ours, its_own = Pipe()
         self._origin_ns = time.monotonic_ns() - int(4e9)
         options = BrainOptions(model, "cpu", "fp32", 1, 0.3, 0.02, self._origin_ns)
-        brain = Brain(its_own, options, Performer)
+        brain = Brain(its_own, options, ChoosingPerformer)
         self._thread = threading.Thread(target=brain.serve)
         self._thread.start()
         self.recorder = Recorder(folder, self.now_s)
