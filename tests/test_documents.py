@@ -1,0 +1,54 @@
+"""What the documents name is there: links, files, folders, and every room in the README's tree."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    ROOT / "models" / "small" / "README.md",
+]
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+NAMED = re.compile(r"`((?:daemon|docs|export|perceivers|tests|training)/[\w./-]+)`")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that headings have, as they are made on the web."""
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(text)]
+    return {words.strip().replace(" ", "-") for words in plain}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    text = FENCED.sub("", document.read_text("utf-8"))
+    dead = []
+    for target in LINK.findall(text):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = document.parent / name if name else document
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text("utf-8"))):
+            dead.append(target)
+
+    assert dead == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_and_folders_that_are_named_are_there(document: Path) -> None:
+    named = set(NAMED.findall(document.read_text("utf-8")))
+
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_the_tree_of_the_readme_has_every_room() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    rooms = {name.split(".")[1] for name in listed if "." in name}
+    _, _, tree = (ROOT / "README.md").read_text("utf-8").partition("## What is where")
+
+    assert {room for room in rooms if f"{room}/" not in tree} == set()
