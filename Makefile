@@ -13,7 +13,7 @@ DEV := .venv-dev
 ALSA_VM := build/alsa-vm
 FIGURES := docs/figures
 HAS_NVIDIA := $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi))
-DEV_EXTRAS := [train,dev,osc]
+DEV_EXTRAS := [train,dev,osc,console]
 PYTEST := OMP_NUM_THREADS=1 $(DEV)/bin/pytest
 SHARED := --numprocesses $(WORKERS) --dist worksteal
 RUN_EXTRAS := $(if $(HAS_NVIDIA),[cuda],)

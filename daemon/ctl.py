@@ -30,7 +30,12 @@ from perceivers.errors import PerformerError
 from perceivers.ranges import Setting, Value
 
 _DEFAULTS = ControlSettings()
+_CONSOLE_TOPICS = ("state", "turn", "parameters", "metrics")
 _POLL_S = 0.2  # how soon Ctrl-C is noticed on systems where it does not end a wait
+
+
+class ConsoleMissingError(PerformerError):
+    """What draws in the terminal is not installed."""
 
 
 class DaemonRefusedError(PerformerError):
@@ -46,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
             _make_keys(options)
         elif options.command == "watch":
             _watch(options)
+        elif options.command == "console":
+            _console(options)
         else:
             result = _ask(options, options.command, _args(parser, options))
             if options.json:
@@ -113,6 +120,21 @@ def _json_or_text(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _console(options: argparse.Namespace) -> None:
+    """Show the daemon in a terminal; where there is none, print its events, a line each."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        _show_values(_ask(options, "get", {}))
+        options.words = list(_CONSOLE_TOPICS)
+        _watch(options)
+        return
+    try:
+        from daemon.console import Console  # noqa: PLC0415 - only this needs it
+    except ImportError:
+        raise ConsoleMissingError("textual is not installed: pip install '.[console]'") from None
+    _ask(options, "state", {})  # no daemon: said before the screen is taken
+    Console(options.address, options.events, _keys(options), options.timeout).run()
 
 
 def _watch(options: argparse.Namespace) -> None:
@@ -262,6 +284,7 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("words", nargs="+" if command.at_least else "*", metavar=what)
     watch = commands.add_parser("watch", help="print events as they happen, until Ctrl-C")
     watch.add_argument("words", nargs="*", metavar="TOPIC", help="such as state; none: all of them")
+    commands.add_parser("console", help="state, parts and parameters, live, in this terminal")
     keys = commands.add_parser("keys", help="make keys, for control from another computer")
     keys.add_argument("folder", metavar="FOLDER")
     for added in commands.choices.values():

@@ -26,7 +26,7 @@ TRAINING_STACK = {"accelerate", "onnx", "torch"}
 SPOKEN_BY_MANY = {"matplotlib", "numpy", "onnx", "torch", "tqdm"}
 # Other people's models, which nobody needs: an environment of theirs runs the file that has them.
 FOREIGN = {"notochord", "perceiver", "pretty_midi"}
-PLAYED_WITH = ("osc",)  # extras of the daemon's installation
+PLAYED_WITH = ("console", "osc")  # extras of the daemon's installation
 DISTRIBUTIONS = {
     "onnxruntime": "onnxruntime-gpu",
     "pythonosc": "python-osc",
