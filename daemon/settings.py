@@ -156,7 +156,7 @@ class RecordingSettings:
     folder: str = setting("recordings", "", "where the files go")
 
 
-_PAGE_ADDRESS = re.compile(r"(?P<host>[0-9.]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_PAGE_ADDRESS = re.compile(r"(?P<host>[\d.]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,12 +80,11 @@ class Recordings:
             descriptor = os.open(self._folder / name, flags | getattr(os, "O_BINARY", 0))
         except OSError:
             raise NoRecordingError(f"there is no recording {name!r}") from None
-        status = os.fstat(descriptor)
-        if not S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+        if not S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise NoRecordingError(f"{name!r} is no recording")
         with os.fdopen(descriptor, "rb") as file:
-            return file.read()
+            return file.read(_MOST_BYTES)
 
     def notes(self, name: str) -> dict[str, list[list[float]]]:
         """Return the notes of both parts: begin and end in seconds, pitch, velocity."""

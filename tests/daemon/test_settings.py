@@ -12,7 +12,6 @@ from daemon.settings import (
     ControlSettings,
     EngineSettings,
     MidiSettings,
-    PageSettings,
     Settings,
     load_settings,
 )
@@ -236,36 +235,3 @@ presets:
         ":6: presets.calm stands here a second time",
         ":7: presets.flat must be made of lines `name: value`",
     ]
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:7702", "127.8.8.8:0", "[::1]:80"])
-def test_a_page_on_this_computer_needs_nothing_more(address: str) -> None:
-    page = PageSettings(address=address)
-
-    assert page.is_local
-    assert not page.is_encrypted
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["", "7702", "127.0.0.1", "localhost:7702", "127.0.0.1:65536", "127.0.0.1:-1", "::1:7702",
-     "http://127.0.0.1:7702", "1.2.3:7702", "[127.0.0.1:7702", "127.0.0.1:\uff17702", "*:7702"],
-)  # fmt: skip
-def test_what_is_no_address_of_a_page_is_refused(address: str) -> None:
-    with pytest.raises(SettingsError, match="no address"):
-        PageSettings(address=address)
-
-
-@pytest.mark.parametrize("address", ["0.0.0.0:7702", "192.168.1.5:7702", "[::]:7702"])
-def test_a_page_beyond_this_computer_needs_encryption_or_consent(address: str) -> None:
-    with pytest.raises(SettingsError, match="insecure"):
-        PageSettings(address=address)
-
-    assert PageSettings(address=address, insecure=True).host_and_port[1] == 7702
-    assert PageSettings(address=address, certificate="c", private_key="k").is_encrypted
-
-
-def test_a_page_has_certificate_and_key_or_neither_and_no_short_token() -> None:
-    for half in ({"certificate": "c"}, {"private_key": "k"}, {"token": "short"}):
-        with pytest.raises(SettingsError):
-            PageSettings(**half)

@@ -3,6 +3,7 @@
 import argparse
 import base64
 import itertools
+import json
 import statistics
 import tempfile
 import time
@@ -34,7 +35,7 @@ def main() -> None:
         running_browser() as browser,
     ):
         found = measured(browser, daemon)
-    tell(found)
+    tell(json.dumps(found, indent=1))
     write_json(options.json, {"model": str(options.model)} | found)
 
 
@@ -103,21 +104,23 @@ def answer(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:
     daemon.wait_for_state("performing")
     time.sleep(TURN_S - 2)
     heard, planned, leads = browser.ask("[p.onsets, p.sound.answer.begun, p.sound.answer.leadsMs]")
-    offset_s = browser.ask("p.sound.clock.contextS(p.clock.pageMs(0)) + p.sound.answer.delayS")
-    errors = [
-        min((onset - (at_s + offset_s) for onset in heard), key=abs) * 1000
+    shift_s = browser.ask("p.sound.answer.shiftS")
+    onsets = [
+        min((onset - at_s for onset in heard), key=lambda shift: abs(shift - shift_s))
         for at_s in sorted({at_s for at_s, _ in planned})
-        if at_s + offset_s < heard[-1] - NEAR_S
+        if at_s + shift_s < heard[-1] - NEAR_S
     ]
-    near = [error for error in errors if abs(error) < NEAR_S * 1000]
+    near = [onset for onset in onsets if abs(onset - shift_s) < NEAR_S]
+    # A turn is shifted as a whole; what would be heard is what differs from note to note.
+    usual = statistics.median(near)
+    errors = [1000 * abs(onset - usual) for onset in near]
     return {
         "notes": len(leads),
-        "lead_ms": percentiles(leads) | {"least": round(min(leads), 1)},
+        "lead_ms": percentiles(leads, (50, 5, 1)) | {"least": round(min(leads), 1)},
         "shift_of_the_turn_ms": round(browser.ask("p.sound.answer.delayS") * 1000, 1),
         "onsets": len(near),
-        "onsets_not_found": len(errors) - len(near),
-        "onset_error_ms": percentiles([abs(error) for error in near])
-        | {"most": round(max(map(abs, near)), 3)},
+        "onsets_not_found": len(onsets) - len(near),
+        "onset_error_ms": percentiles(errors) | {"most": round(max(errors), 2)},
     }
 
 
@@ -136,10 +139,10 @@ def frames(browser: Browser, width: int, height: int) -> dict[str, Any]:
     }
 
 
-def percentiles(values: list[float]) -> dict[str, float]:
-    """Return p50, p95 and p99."""
+def percentiles(values: list[float], percents: tuple[int, ...] = (50, 95, 99)) -> dict[str, float]:
+    """Return what so many in a hundred of the values do not exceed."""
     cuts = statistics.quantiles(values, n=100, method="inclusive")
-    return {f"p{percent}": round(cuts[percent - 1], 2) for percent in (50, 95, 99)}
+    return {f"p{percent}": round(cuts[percent - 1], 2) for percent in percents}
 
 
 if __name__ == "__main__":

@@ -52,6 +52,10 @@ class Heard:
         """Return as soon as these keys, and no others, are down."""
         wait_for(lambda: self.down() == pitches, f"{pitches} are down", timeout_s)
 
+    def wait_until_pedal_did(self, moves: list[bool], timeout_s: float = 10.0) -> None:
+        """Return as soon as the pedal has moved so, and no more."""
+        wait_for(lambda: self.pedal_moves() == moves, f"the pedal did {moves}", timeout_s)
+
 
 def answer(browser: Browser, daemon: RunningDaemon) -> None:
     """Play a phrase on the computer's keys and wait until the answer is there to be seen."""

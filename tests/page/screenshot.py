@@ -30,6 +30,7 @@ def main() -> None:
         browser.click("#opening-play")
         time.sleep(PHRASE_S)
         browser.click("#play-in-stop")
+        browser.mouse("mouseMoved", (WIDTH // 2, 20))  # onto nothing
         daemon.wait_for_state("performing")
         time.sleep(ANSWER_S)
         browser.picture(options.picture)

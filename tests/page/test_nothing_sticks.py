@@ -3,7 +3,7 @@
 import pytest
 
 from tests.page.playing import Heard
-from tests.support.browser import Browser, wait_for
+from tests.support.browser import Browser
 from tests.support.running_daemon import RunningDaemon
 
 CHORD = {60, 64, 67}
@@ -30,12 +30,12 @@ def test_keys_come_up_when_the_hands_are_gone(
     heard = Heard(daemon)
     hold_chord(browser, heard)
     browser.hold(" ")
-    wait_for(lambda: heard.pedal_moves() == [True], "the pedal is down", 10)
+    heard.wait_until_pedal_did([True])
 
     browser.driver.execute_script(f"const p = document.getElementById('page').performer; {leaving}")
 
     heard.wait_until_down(set())
-    wait_for(lambda: heard.pedal_moves() == [True, False], "the pedal is up", 10)
+    heard.wait_until_pedal_did([True, False])
     for letter in "qet ":
         browser.let_go(letter)
 

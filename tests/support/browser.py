@@ -25,6 +25,8 @@ _QUIET = (
     "disable-background-networking",
     "disable-component-update",
     "disable-sync",
+    "disable-features=BackForwardCache",  # pages that were left would keep their samples
+    "hide-scrollbars",
     "autoplay-policy=no-user-gesture-required",
 )
 PAGE = "document.getElementById('page').performer"

@@ -144,8 +144,7 @@ def test_clocks_agree_with_the_daemons(daemon: PageDaemon, browser: Browser) -> 
     browser.send({"type": "clock", "t": 77.5})
     clock = browser.of_type("clock")
     assert clock["t"] == 77.5
-    passed_s = daemon.ask("state")["time_s"] - clock["session_s"]
-    assert -0.05 < passed_s < 5.0  # what the page believes is right to the half of a round trip
+    assert 0.0 <= daemon.ask("state")["time_s"] - clock["session_s"] < 5.0
 
 
 def test_what_is_planned_comes_before_it_sounds_and_a_stop_withdraws_it(browser: Browser) -> None:

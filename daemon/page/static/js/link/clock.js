@@ -2,7 +2,8 @@
 // `performance.now()`. Frames that go there and back tell the difference between the two.
 
 const KEPT = 30; // about half a minute of frames, one a second
-const TRUSTED = 5; // of those, how many of the quickest are averaged
+const TRUSTED = 5; // of those, how many of the quickest are averaged at most
+const AS_QUICK_MS = 0.5; // and how much slower than the quickest they may be
 
 export class SessionClock {
   constructor() {
@@ -23,11 +24,12 @@ export class SessionClock {
     // The answer was given somewhere between; the quicker the frame, the less that can be off.
     this.samples.push({ roundTripMs, offsetS: sessionS - (sentMs + receivedMs) / 2000 });
     if (this.samples.length > KEPT) this.samples.shift();
-    const quickest = [...this.samples]
-      .sort((one, other) => one.roundTripMs - other.roundTripMs)
-      .slice(0, TRUSTED);
-    this.offsetS = quickest.reduce((sum, each) => sum + each.offsetS, 0) / quickest.length;
-    this.roundTripMs = quickest[0].roundTripMs;
+    const sorted = [...this.samples].sort((one, other) => one.roundTripMs - other.roundTripMs);
+    this.roundTripMs = sorted[0].roundTripMs;
+    const trusted = sorted
+      .slice(0, TRUSTED)
+      .filter((each) => each.roundTripMs <= this.roundTripMs + AS_QUICK_MS);
+    this.offsetS = trusted.reduce((sum, each) => sum + each.offsetS, 0) / trusted.length;
   }
 
   /** A first guess, until frames have come back: what the daemon said on connecting. */

@@ -1,6 +1,7 @@
 // The WebSocket to the page's process: one frame in, one event out; it comes back by itself.
 
 const KEEP_ALIVE_MS = 1000;
+const FIRST_CLOCKS_MS = [0, 60, 120, 180, 240, 300, 400, 500, 700]; // so that it is soon right
 const SILENT_MS = 6000; // so long without a frame, and the connection counts as lost
 const RETRY_MS = [200, 500, 1000, 2000, 4000];
 const ANSWER_MS = 10_000;
@@ -44,7 +45,7 @@ export class Connection extends EventTarget {
       this.tries = 0;
       this.heardMs = performance.now();
       this.dispatchEvent(new Event("open"));
-      this.#keepAlive();
+      for (const afterMs of FIRST_CLOCKS_MS) setTimeout(() => this.#askClock(), afterMs);
     });
     socket.addEventListener("message", (message) => this.#take(message.data));
     socket.addEventListener("close", () => this.#lost(socket));
@@ -96,8 +97,12 @@ export class Connection extends EventTarget {
       this.socket.close();
       this.#lost(this.socket); // a dead peer would not answer the close for a long time
     } else {
-      this.send({ type: "clock", t: performance.now() });
+      this.#askClock();
     }
+  }
+
+  #askClock() {
+    this.send({ type: "clock", t: performance.now() });
   }
 
   #lost(socket) {

@@ -1,7 +1,8 @@
 // What was played and what is planned, as notes with a beginning and an end, for the piano roll.
 // All times are seconds of the session.
 
-const KEPT_S = 120;
+const KEPT_S = 30; // the widest roll shows less
+const PRUNE_EVERY_S = 1;
 const FORGET_PLANNED_S = 1; // a planned note that was never sent is no longer awaited
 
 export class Score {
@@ -10,7 +11,8 @@ export class Score {
   }
 
   clear() {
-    this.notes = []; // {by, pitch, velocity, onS, offS | null, planned | null}, by beginning
+    this.prunedS = 0;
+    this.notes = []; // {by, pitch, velocity, onS, offS | null, plannedOffS | null}, by beginning
     this.sounding = new Map(); // `${by}-${pitch}` → its note
     this.planned = []; // {pitch, velocity, onS, offS | null}, by beginning
     this.pedals = []; // {by, downS, upS | null}
@@ -61,11 +63,12 @@ export class Score {
     }
   }
 
-  /** Forget what has long flowed away. */
+  /** Forget what has flowed out of every sight; look once a second. */
   prune(nowS) {
+    if (Math.abs(nowS - this.prunedS) < PRUNE_EVERY_S) return;
+    this.prunedS = nowS;
     const fromS = nowS - KEPT_S;
     this.planned = this.planned.filter(({ onS }) => onS > nowS - FORGET_PLANNED_S);
-    if (this.notes.length === 0 || (this.notes[0].offS ?? nowS) > fromS - 10) return;
     this.notes = this.notes.filter(({ offS }) => offS === null || offS > fromS);
     this.pedals = this.pedals.filter(({ upS }) => upS === null || upS > fromS);
     this.handovers = this.handovers.filter(({ atS }) => atS > fromS);
