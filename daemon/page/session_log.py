@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from daemon.control.commands import Result
+from daemon.control.played import LATE_S
 from daemon.recorder import CHANNELS
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import Track
@@ -29,7 +30,10 @@ class SessionLog:
         elif topic == "state" and event["state"] == "performing":
             self._turn_before_s = self._turn_ended_s or 0.0
             self._turn_began_s, self._turn_ended_s = event["time_s"], None
-        elif topic == "turn":
+        elif topic == "state" and event["state"] == "handing_back":
+            # What was played over the answer begins the next phrase; it was played before this.
+            self._turn_ended_s = event["time_s"] - LATE_S
+        elif topic == "turn" and self._turn_ended_s is None:
             self._turn_ended_s = event["time_s"]
 
     def recent(self, now_s: float) -> list[Result]:
