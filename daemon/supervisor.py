@@ -33,8 +33,8 @@ from daemon.midi.sending import FOOTPRINT_SIZE
 from daemon.recorder import Recorder
 from daemon.settings import Settings
 from daemon.stage.brain_link import BrainTarget, run_brain
+from daemon.stage.past import HISTORY_EVENTS
 from daemon.stage.process import SessionClock, run_silencer, run_stage
-from daemon.stage.turns import HISTORY_EVENTS
 from perceivers.errors import PerformerError
 from perceivers.events import TimedEvent
 
@@ -187,8 +187,8 @@ class Supervisor:
                 self._failure = reason
             case Happened(_, timed):
                 self._history.append(timed)
-            case Forgot():
-                self._history.clear()
+            case Forgot(history):
+                self._history = deque(history, maxlen=HISTORY_EVENTS)
         if self._recorder is not None:
             _record(self._recorder, message)
 

@@ -79,6 +79,8 @@ class Memory:
         self._fed = 0
         self._moments: dict[int, Moment] = {}  # by token count
         self._bookmarked = False
+        self._pinned: dict[int, Moment] = {}  # by token count
+        self._oldest_pinned: int | None = None
 
     @property
     def state(self) -> ScoreState:
@@ -148,6 +150,7 @@ class Memory:
         if not self._bookmarked:  # nobody will come back further than here
             self._moments.clear()
             self._forget_oldest()
+            self._moments |= self._pinned
         self._moments[self._fed] = moment
         if len(self._moments) > MOST_MOMENTS:
             del self._moments[next(iter(self._moments))]  # the oldest
@@ -172,6 +175,19 @@ class Memory:
         self._return_to(place.token_count)
         self._encoder = StreamEncoder(place.state.copy())
         self._offset_s = place.offset_s
+
+    def pin(self, bookmarks: Sequence[Bookmark]) -> None:
+        """Keep the way back to these bookmarks open, and to no others."""
+        counts = [bookmark.token_count for bookmark in bookmarks]
+        moments = self._pinned | self._moments
+        self._pinned = {count: moments[count] for count in counts if count in moments}
+        self._oldest_pinned = min(counts, default=None)
+
+    def return_to(self, bookmark: Bookmark) -> None:
+        """Forget everything since a bookmark that was pinned."""
+        self._moments = self._pinned | self._moments
+        self._bookmarked = False
+        self.go_back(bookmark)
 
     def agree(
         self, bookmark: Bookmark, truth: Sequence[TimedEvent], *, may_again: bool = False
@@ -238,7 +254,8 @@ class Memory:
 
     def _forget_oldest(self) -> None:
         """Let go of tokens that have left the context for good."""
-        surplus = min(self._fed, self.token_count - self._context) - self._dropped
+        newest = self.token_count if self._oldest_pinned is None else self._oldest_pinned
+        surplus = min(self._fed, newest - self._context) - self._dropped
         if surplus > self._context:
             del self._tokens[:surplus]
             self._dropped += surplus

@@ -5,8 +5,8 @@ ports: times and random generators come in, planned events go out.
 """
 
 from collections.abc import Sequence
-from copy import copy
-from dataclasses import dataclass, field
+from copy import copy, deepcopy
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from daemon.brain.answer import Answer
 from daemon.brain.following import PLAYER_NOTES, Following, Lately
 from daemon.brain.memory import Bookmark, Memory, TokenEngine
 from daemon.brain.rendering import Rendering
+from daemon.messages.brain import HAND_OVERS
 from daemon.parameters import Parameters
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.repetition_penalty import StruckChords, discouraged
@@ -46,6 +47,22 @@ class Turn:
         return twin
 
 
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """What was known when a turn began."""
+
+    bookmark: Bookmark
+    struck: StruckChords
+    player: Lately
+    left_down: dict[int, int]
+
+    def later(self, by_s: float) -> "HandOver":
+        """Return the same, as though all had happened so much later."""
+        bookmark = replace(self.bookmark, offset_s=self.bookmark.offset_s + by_s)
+        struck = replace(self.struck, since_s=self.struck.since_s + by_s)
+        return replace(self, bookmark=bookmark, struck=struck)
+
+
 class Performer:
     """Turns what was heard into what is played next."""
 
@@ -55,6 +72,7 @@ class Performer:
         self._player = Lately(PLAYER_NOTES)
         self._turn: Turn | None = None
         self._left_down: dict[int, int] = {}  # keys of earlier turns still down: as written
+        self._hand_overs: list[HandOver] = []  # the last ones, oldest first
 
     @property
     def lag_tokens(self) -> int:
@@ -84,6 +102,7 @@ class Performer:
         self._struck = StruckChords()
         self._player = Lately(PLAYER_NOTES)
         self._left_down.clear()
+        self._hand_overs.clear()
 
     def hear(self, events: Sequence[TimedEvent]) -> None:
         """Remember what the player did; in a turn, respect it from the next token on."""
@@ -146,12 +165,30 @@ class Performer:
     ) -> None:
         """Continue at `start_s`: the silence up to it is heard, and nothing planned lies before."""
         bookmark = self._memory.bookmark()
+        before = HandOver(bookmark, self._struck, deepcopy(self._player), dict(self._left_down))
+        self._hand_overs = [*self._hand_overs, before][-HAND_OVERS:]
+        self._memory.pin([each.bookmark for each in self._hand_overs])
         self._memory.wait_until(start_s)
         answer = Answer(start_s, parameters, set(held), rng, phrase_s)
         rendering = Rendering(start_s, parameters)
         following = Following(self._player.manner())
         self._turn = Turn(answer, rendering, following, bookmark, self._struck)
         self._follow_pedal(self._turn)
+
+    def take_back(self, turns: int, by_s: float) -> None:
+        """Go back to before the last turn, or the last but one: all since is forgotten.
+
+        What came before counts as so much later. Raises LookupError if that is not known.
+        """
+        if not 1 <= turns <= len(self._hand_overs):
+            raise LookupError(f"the beginnings of {len(self._hand_overs)} turns are known")
+        self._turn = None
+        self._hand_overs = [each.later(by_s) for each in self._hand_overs]
+        before = self._hand_overs[-turns]
+        self._hand_overs = self._hand_overs[:-turns]
+        self._memory.return_to(before.bookmark)
+        self._struck, self._player = before.struck, before.player
+        self._left_down = before.left_down
 
     def steer(self, parameters: Parameters) -> None:
         """Use these parameters from the next token on."""

@@ -36,6 +36,7 @@ from daemon.messages.brain import (
     Pulse,
     Quit,
     Recall,
+    Return,
     ToBrain,
     Took,
 )
@@ -186,7 +187,7 @@ class Brain:
             case EndTurn() | Recall():
                 self._turn = None
         tell(self._performer, message)
-        if isinstance(message, BeginTurn | EndTurn | Recall):
+        if isinstance(message, BeginTurn | EndTurn | Recall | Return):
             self._feed_within(0.0)
 
     def _will_hear(self) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from daemon.brain.performer import Performer
-from daemon.messages.brain import BeginTurn, Conclude, EndTurn, Hear, Recall, Steer, ToBrain
+from daemon.messages.brain import BeginTurn, Conclude, EndTurn, Hear, Recall, Return, Steer, ToBrain
 
 
 def tell(performer: Performer, message: ToBrain) -> None:
@@ -20,6 +20,8 @@ def tell(performer: Performer, message: ToBrain) -> None:
             performer.conclude(from_s)
         case EndTurn(_, performed, heard):
             performer.end_turn(performed, heard)
+        case Return(turns, by_s):
+            performer.take_back(turns, by_s)
         case Recall(history):
             performer.forget()
             performer.hear(history)

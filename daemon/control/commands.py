@@ -160,6 +160,18 @@ COMMANDS: dict[str, Command] = {
             Answers.STATE,
             t.Finish,
         ),
+        Command(
+            "another_take",
+            "take the last answer back, and give another from the same hand-over",
+            Answers.STATE,
+            t.AnotherTake,
+        ),
+        Command(
+            "undo",
+            "take the last answer back, and the phrase that it answered",
+            Answers.STATE,
+            t.Undo,
+        ),
         Command("panic", "silence everything at once, on every channel", Answers.STATE, t.Panic),
         Command("reset", "forget what was played so far", Answers.STATE, t.Reset),
         Command("state", "what the Performer is doing", Answers.STATE),

@@ -12,6 +12,8 @@ Events = tuple[TimedEvent, ...]
 
 CLOSING_S = 2.0
 """How long keys have to come up by themselves, once nothing new is to begin in an answer."""
+HAND_OVERS = 2
+"""To the beginnings of so many turns, the last ones, the brain can return."""
 LAST_PHRASE_S = 2.0
 """How long an answer that is to end at its next rest may take to come to one."""
 
@@ -74,11 +76,22 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
+class Return:
+    """To the brain, between turns: go back to before the last turn, or the last but one.
+
+    Everything since is forgotten, and what came before counts as so much later.
+    """
+
+    turns: int
+    by_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """To the brain: end."""
 
 
-ToBrain = Hear | BeginTurn | Conclude | Steer | EndTurn | Recall | Quit
+ToBrain = Hear | BeginTurn | Conclude | Steer | EndTurn | Recall | Return | Quit
 
 
 @dataclass(frozen=True, slots=True)

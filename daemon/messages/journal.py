@@ -16,6 +16,7 @@ from daemon.messages.brain import (
     Events,
     Hear,
     Recall,
+    Return,
     Steer,
     ToBrain,
     Took,
@@ -48,7 +49,7 @@ Line = Opening | ToBrain | Took
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
-    for kind in (Opening, Hear, BeginTurn, Conclude, Steer, EndTurn, Recall, Took)
+    for kind in (Opening, Hear, BeginTurn, Conclude, Steer, EndTurn, Recall, Return, Took)
 }
 
 

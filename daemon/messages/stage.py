@@ -67,7 +67,9 @@ class HandedBack:
 
 @dataclass(frozen=True, slots=True)
 class Forgot:
-    """From the stage: what was played so far is to be forgotten (not its recording)."""
+    """From the stage: what was played so far is to be forgotten (not its recording), but this."""
+
+    history: Events = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,16 @@ class Finish(Commanded):
 
 
 @dataclass(frozen=True, slots=True)
+class AnotherTake(Commanded):
+    """Take the last answer back, and give another from the same hand-over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo(Commanded):
+    """Take the last answer back, and the phrase before it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Panic(Commanded):
     """Be silent, whatever it takes."""
 
@@ -198,7 +208,9 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """What was played so far is to be forgotten by whoever keeps it (not its recording)."""
+    """Whoever keeps what was played so far shall keep this instead (not in its recording)."""
+
+    history: Events = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,18 +15,13 @@ from daemon.control.replies import changed, chosen, schema
 from daemon.control.requests import Request
 from daemon.messages import turns as t
 from daemon.messages.brain import (
-    BeginTurn,
     BrainFailed,
     BrainReady,
-    Conclude,
-    EndTurn,
     FromBrain,
-    Hear,
     PlanComplete,
     Planned,
     Pulse,
-    Recall,
-    Steer,
+    ToBrain,
     Took,
 )
 from daemon.messages.stage import (
@@ -311,10 +306,11 @@ class Core:
         return actions
 
     def _do(self, action: t.Action) -> None:
+        if isinstance(action, ToBrain):
+            self._brain.say(action)
+            self._report(Noted(self._clock.now_s(), action))
+            return
         match action:
-            case Hear() | BeginTurn() | Conclude() | Steer() | EndTurn() | Recall():
-                self._brain.say(action)
-                self._report(Noted(self._clock.now_s(), action))
             case t.Play(events, channel):
                 nanoseconds = self._clock.nanoseconds
                 self._output.play([(nanoseconds(at_s), event) for at_s, event in events], channel)
@@ -344,8 +340,8 @@ class Core:
                 self._report(HandedBack())
             case t.Changed(names):
                 self._world.publish("parameters", changed(self.turns.parameters, names))
-            case t.Forget():
-                self._report(Forgot())
+            case t.Forget(history):
+                self._report(Forgot(history))
 
     def _ports(self) -> descriptions.PortNames:
         return self._listener.port.name, self._output.port.name

@@ -74,6 +74,15 @@ class Phrase:
         self._onset_s = None
         self._intervals_s.clear()
 
+    @property
+    def remembered(self) -> frozenset[int]:
+        """The keys that are down, but for those that count as released."""
+        return frozenset(self.held - self._released)
+
+    def remember_only(self, pitches: frozenset[int]) -> None:
+        """Let keys that are down count as released, but for these."""
+        self._released = self.held - pitches
+
     def lifted(self) -> list[Event]:
         """Return the events that let go of everything that the hands hold."""
         events: list[Event] = [NoteOff(pitch) for pitch in sorted(self.held)]

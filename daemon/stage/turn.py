@@ -97,11 +97,6 @@ class Turn:
         self.ending = Ending.CUT
         return [t.Release()]
 
-    def in_order(self) -> list[TimedEvent]:
-        """Return what both did in it, in order of time."""
-        both = [*self.heard, *self.performed, *self.unheeded]
-        return sorted(both, key=lambda timed: timed.time_s)
-
     def told_at_the_end(self) -> EndTurn:
         """Return what the brain is told when it is over."""
         return EndTurn(self.number, tuple(self.performed), tuple(self.unheeded))

@@ -5,7 +5,6 @@ never wait for the model. All times are seconds of the session.
 """
 
 import random
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import singledispatchmethod
@@ -25,13 +24,13 @@ from daemon.parameters import (
     as_json,
     with_changes,
 )
+from daemon.stage.past import History, Past
 from daemon.stage.phrase import Phrase
 from daemon.stage.turn import Ending, Turn
 from perceivers.errors import SettingsError
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 from perceivers.ranges import shown, suggestion
 
-HISTORY_EVENTS = 20_000  # more than any model remembers
 SEED_BITS = 31
 LEFT_TO_COMPUTE_S = 0.02  # from the trigger to the first note, when all was read
 
@@ -53,7 +52,6 @@ class Turns:
     ) -> None:
         self.state = State.STARTING
         self.parameters = parameters
-        self.history = deque(history, maxlen=HISTORY_EVENTS)
         self.missing = {Part.MODEL: "the model is being loaded"} if missing is None else missing
         self._presets = {} if presets is None else presets
         self._seeds = random.Random(first_seed)  # noqa: S311 - for music
@@ -62,7 +60,14 @@ class Turns:
         self._turn: Turn | None = None
         self._turns = 0
         self._phrase = Phrase()
+        self._past = Past(history, self._phrase)
+        self._take_back: t.AnotherTake | t.Undo | None = None  # when the turn has ended
         self._waiting: tuple[Parameters, str] | None = None  # a turn, for the player's hands
+
+    @property
+    def history(self) -> History:
+        """What was played so far, by both."""
+        return self._past.history
 
     @property
     def turn(self) -> int | None:
@@ -84,7 +89,8 @@ class Turns:
     def handle(self, happened: Occurrence, now_s: float) -> list[Action]:
         """Take note of what happened; return what is to be done, in this order."""
         if self.state is State.STOPPING:
-            return [t.Refuse("the daemon is ending")] if isinstance(happened, t.Perform) else []
+            is_refused = isinstance(happened, t.Perform | t.AnotherTake | t.Undo)
+            return [t.Refuse("the daemon is ending")] if is_refused else []
         self._now_s = now_s
         try:
             return self._on(happened)
@@ -113,7 +119,7 @@ class Turns:
             return actions
         turn = self._turn
         if turn is None:
-            self.history.append(timed)
+            self.history.extend([timed])
             return [*actions, *self._tell_heard([timed])]
         policy = turn.parameters.when_played_over
         is_strike, is_performing = isinstance(timed.event, NoteOn), self.state is State.PERFORMING
@@ -153,10 +159,15 @@ class Turns:
     def _perform(self, perform: t.Perform) -> list[Action]:
         if self._turn is not None:
             return [t.Refuse("a turn is under way; stop it first")]
-        for part in (Part.MODEL, Part.OUTPUT):
-            if part in self.missing:
-                return [t.Refuse(f"not possible now: {self.missing[part]}")]
+        refusals = self._refusals()
+        if refusals:
+            return refusals
         return self._take(with_changes(self.parameters, perform.changes), "command")
+
+    def _refusals(self) -> list[Action]:
+        """Refuse what needs a model and an output, if there is none."""
+        missing = [self.missing[part] for part in (Part.MODEL, Part.OUTPUT) if part in self.missing]
+        return [t.Refuse(f"not possible now: {reason}") for reason in missing[:1]]
 
     def _take(self, parameters: Parameters, reason: str) -> list[Action]:
         """Begin a turn, once the player's keys are up if the parameters say so."""
@@ -167,17 +178,78 @@ class Turns:
 
     def _begin(self, parameters: Parameters, reason: str) -> list[Action]:
         self._waiting = None
-        self._turns += 1
         released_s = self._phrase.last_release_s
         decision_s = None if released_s is None else self._now_s - released_s
         released = self._release_held() if parameters.held_keys == HeldKeys.RELEASE else []
-        if parameters.seed is None:  # drawn here, so that a turn can be played again
-            parameters = replace(parameters, seed=self._seeds.getrandbits(SEED_BITS))
-        self._turn = Turn(self._turns, parameters, self._now_s, decision_s)
+        is_seeded = parameters.seed is not None
+        parameters = self._with_seed(parameters)
         held, phrase_s = frozenset(self._phrase.held), self._phrase.length_s
-        begin = BeginTurn(self._turns, self._entry_s(parameters), held, parameters, phrase_s)
+        start_s = self._entry_s(parameters)
+        begin = BeginTurn(self._turns + 1, start_s, held, parameters, phrase_s)
+        self._past.handed_over(begin, is_seeded=is_seeded)
+        return [*released, *self._perform_from(begin, decision_s, reason)]
+
+    def _with_seed(self, parameters: Parameters) -> Parameters:
+        """Return them with a seed; it is drawn here, so that a turn can be played again."""
+        if parameters.seed is not None:
+            return parameters
+        return replace(parameters, seed=self._seeds.getrandbits(SEED_BITS))
+
+    def _perform_from(
+        self, begin: BeginTurn, decision_s: float | None, reason: str
+    ) -> list[Action]:
+        """Begin a turn as the brain is told."""
+        self._turns = begin.turn
+        self._turn = Turn(begin.turn, begin.parameters, self._now_s, decision_s)
         self._phrase.end()
-        return [*released, begin, t.Hold(held), *self._enter(State.PERFORMING, reason)]
+        return [begin, t.Hold(begin.held), *self._enter(State.PERFORMING, reason)]
+
+    @_on.register
+    def _another_take(self, again: t.AnotherTake) -> list[Action]:
+        if self._turn is None and self._phrase.notes >= self.parameters.phrase_notes:
+            return [t.Refuse("you have played on since the last answer")]
+        return self._taken_back(again)
+
+    @_on.register
+    def _undo(self, undo: t.Undo) -> list[Action]:
+        return self._taken_back(undo)
+
+    def _taken_back(self, command: t.AnotherTake | t.Undo) -> list[Action]:
+        """Take the last exchange back; one that lasts, when it has ended."""
+        if self._past.last is None:
+            return [t.Refuse("there is no answer to take back")]
+        refusals = self._refusals()
+        if refusals:
+            return refusals
+        self._waiting = None
+        if self._turn is None:
+            return self._go_back(command)
+        self._take_back = command
+        return self._cut("taken back")
+
+    def _go_back(self, command: t.AnotherTake | t.Undo) -> list[Action]:
+        if isinstance(command, t.Undo):
+            to_brain, hands = self._past.back_to_before(self._now_s)
+            self._phrase.end()
+            actions = [*to_brain, *self._tell_heard(hands), self._kept()]
+            return [*actions, *self._settle("taken back")]
+        exchange, to_brain, hands = self._past.back_to_hand_over(self._now_s)
+        before, seed = exchange.begin, None
+        if exchange.is_seeded and before.parameters.seed is not None:  # then always the same
+            seed = (before.parameters.seed + 1) % 2**SEED_BITS
+        begin = replace(
+            before,
+            turn=self._turns + 1,
+            start_s=self._now_s,
+            held=frozenset(self._phrase.held),
+            parameters=self._with_seed(replace(before.parameters, seed=seed)),
+        )
+        self._past.handed_over(begin, is_seeded=exchange.is_seeded)
+        actions = [*to_brain, *self._tell_heard(hands), self._kept()]
+        return [*actions, *self._perform_from(begin, None, "another take")]
+
+    def _kept(self) -> Action:
+        return t.Forget(tuple(self.history))
 
     def _release_held(self) -> list[Action]:
         """Let the keys that are down count as released; they stay the player's for all that."""
@@ -213,6 +285,8 @@ class Turns:
         """Let no turn begin before the player plays again."""
         self._phrase.end()
         self._waiting = None
+        if isinstance(self._take_back, t.AnotherTake):
+            self._take_back = None
 
     def _cut(self, reason: str) -> list[Action]:
         """End the turn now, if there is one that sounds."""
@@ -229,7 +303,7 @@ class Turns:
     @_on.register
     def _reset(self, _: t.Reset) -> list[Action]:
         actions = [*self._end_early("reset"), t.Forget()]
-        self.history.clear()
+        self._past.forget()
         turn = self._turn
         if turn is not None:
             turn.forget = True
@@ -290,7 +364,7 @@ class Turns:
     def _performed(self, performed: t.Performed) -> list[Action]:
         turn = self._turn
         if turn is None:  # a release that was owed: a port that was gone, a key that was held
-            self.history.append(performed.event)
+            self.history.extend([performed.event])
             return self._tell_heard([performed.event])
         turn.play(performed.event)
         return []
@@ -307,7 +381,16 @@ class Turns:
         if turn is None or not (turn.complete or turn.ending is Ending.CUT):
             return []
         self._turn = None
-        self.history.extend(turn.unheeded if turn.forget else turn.in_order())
+        if self._take_back is not None and not turn.forget and not self._refusals():
+            command, self._take_back = self._take_back, None
+            is_known = turn.known_to_brain
+            ended: list[Action] = [turn.told_at_the_end()] if is_known else []
+            return [*ended, turn.summary(self._now_s), *self._go_back(command)]
+        self._take_back = None
+        if turn.forget:
+            self.history.extend(turn.unheeded)
+        else:
+            self._past.handed_back(turn.heard, turn.performed, turn.unheeded)
         if turn.ending is Ending.NOT_YET and self._phrase.is_over(self.parameters, self._now_s):
             self._phrase.end()  # what was played over it was answered by it
         summary = turn.summary(self._now_s)
@@ -326,6 +409,8 @@ class Turns:
     def _lost(self, lost: t.Lost) -> list[Action]:
         self.missing[lost.part] = lost.reason
         self._waiting = None
+        if lost.part is Part.MODEL:
+            self._past.brain_is_new()
         actions: list[Action] = []
         if lost.part is Part.INPUT:
             actions = self._lift_hands()

@@ -320,6 +320,33 @@ def test_an_answer_may_go_on_under_the_players_keys(
         assert_silent_at_the_end(turn)
 
 
+def test_another_take_begins_in_the_middle_of_the_one_before_and_undo_takes_it_back(
+    start: Start, recorder: Recorder, patchbay: Patchbay
+) -> None:
+    with (
+        start(trigger="command", length=12, length_unit="notes") as daemon,
+        Player(patchbay, opening(2.0), INPUT, Recorder.INPUT),
+    ):
+        wait_until(lambda: len(played(recorder)) == 2 * len(opening(2.0)), "it was played", 30)
+        daemon.ask("perform", seed=7)
+        wait_for_notes(recorder, 4)
+        rejected = pitches(performed(recorder))
+        assert daemon.ask("another_take")["turn"] == 1  # it is being cut
+        wait_until(lambda: daemon.ask("state")["turn"] == 2, "the other has begun", 10)
+        first = len(performed(recorder))
+        daemon.wait_for_state("listening")
+        recorder.wait_for_everything()
+
+        take = performed(recorder)[first:]
+        assert len(note_ons(take)) == 12
+        assert pitches(take)[: len(rejected)] != rejected
+        assert_notes_alternate(performed(recorder))
+        assert_silent_at_the_end(performed(recorder))
+        daemon.ask("undo")
+        again = daemon.ask_raw(b'{"v":1,"id":99,"cmd":"another_take"}')
+        assert again["error"]["code"] == "refused"
+
+
 def test_no_note_begins_after_stop_is_acknowledged(start: Start, recorder: Recorder) -> None:
     with start(trigger="command", length=60) as daemon:
         for _ in range(3):

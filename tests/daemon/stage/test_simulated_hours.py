@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from daemon.messages import turns as t
-from daemon.messages.brain import BeginTurn, EndTurn, Hear
+from daemon.messages.brain import BeginTurn, EndTurn, Hear, Return
 from daemon.midi.input import Listener, LoopGuard
 from daemon.midi.schedule import Schedule
 from daemon.stage.turns import Turns
@@ -93,6 +93,20 @@ class Intrusive(Changing):
     def change(self, action: t.Action, happened: t.Occurrence) -> t.Action | None:
         is_hidden = isinstance(action, Hear) and not isinstance(happened, t.Heard)
         return None if is_hidden else action
+
+
+class Grudging(Changing):
+    """Says that a take was rejected, and does not let the brain forget it."""
+
+    def change(self, action: t.Action, happened: t.Occurrence) -> t.Action | None:
+        return None if isinstance(action, Return) else action
+
+
+class Slow(Changing):
+    """Shifts the time before another take by too little."""
+
+    def change(self, action: t.Action, happened: t.Occurrence) -> t.Action | None:
+        return replace(action, by_s=action.by_s * 0.9) if isinstance(action, Return) else action
 
 
 class Hasty(Changing):
@@ -210,6 +224,8 @@ def stage_with(**makers: Any) -> type[SimulatedStage]:
         ("4", stage_with(make_turns=Talkative)),
         ("6", stage_with(make_turns=Lingering)),
         ("2", stage_with(make_turns=Intrusive)),
+        ("2", stage_with(make_turns=Grudging)),
+        ("2", stage_with(make_turns=Slow)),
         ("4", stage_with(make_schedule=Tardy)),
         ("5", stage_with(make_turns=Hasty)),
         ("6", stage_with(make_turns=Shy)),

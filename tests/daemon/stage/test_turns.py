@@ -282,7 +282,7 @@ def test_a_release_that_was_owed_is_remembered_when_it_leaves_after_the_turn() -
     actions = turns.handle(t.Performed(late), 12.0)
 
     assert told(actions) == [Hear((late,))]
-    assert turns.history[-1] == late
+    assert [*turns.history][-1] == late
 
 
 def test_history_is_in_the_order_of_time_whoever_played() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from daemon.messages.brain import (
+    HAND_OVERS,
     BeginTurn,
     Conclude,
     EndTurn,
@@ -13,6 +14,7 @@ from daemon.messages.brain import (
     PlanComplete,
     Planned,
     Recall,
+    Return,
     Steer,
     ToBrain,
 )
@@ -57,6 +59,7 @@ class ImprovisingBrain:
         self._rng = rng
         self._say = say
         self._turn: _Improvisation | None = None
+        self._hand_overs: list[list[TimedEvent]] = []  # what was heard before each turn
         self._alive = True
 
     @property
@@ -81,7 +84,10 @@ class ImprovisingBrain:
                 self._end(turn, [*performed, *heard])
             case Recall(history):
                 self._turn = None
+                self._hand_overs.clear()
                 self.memory = list(history)
+            case Return(turns, by_s):
+                self._return_to(turns, by_s)
             case Steer():
                 pass
             case _:
@@ -99,9 +105,19 @@ class ImprovisingBrain:
                 self._turn.held.add(event.pitch)
                 self._turn.down.pop(event.pitch, None)
 
+    def _return_to(self, turns: int, by_s: float) -> None:
+        if self._turn is not None or not 1 <= turns <= len(self._hand_overs):
+            raise ProtocolError(f"a return by {turns} turns, which is not possible")
+        later = [
+            [TimedEvent(time_s + by_s, event) for time_s, event in memory]
+            for memory in self._hand_overs
+        ]
+        self._hand_overs, self.memory = later[:-turns], later[-turns]
+
     def _begin(self, begin: BeginTurn) -> None:
         if self._turn is not None:
             raise ProtocolError("a turn within a turn")
+        self._hand_overs = [*self._hand_overs, [*self.memory]][-HAND_OVERS:]
         self.begun.append(begin)
         until_s = begin.start_s + self._rng.uniform(0.1, LONGEST_TURN_S)
         self._turn = _Improvisation(begin, set(begin.held), until_s, begin.start_s)

@@ -99,6 +99,16 @@ class Hands:
         return [TimedEvent(now_s, event) for event in events]
 
 
+@dataclass(slots=True)
+class HandOver:
+    """What was heard by both when a turn began, and what the player held."""
+
+    start_s: float
+    truth: list[TimedEvent]
+    held: set[int]
+    pedal: bool
+
+
 class Witness:
     """Sees everything; raises LawBrokenError at the first thing that must not be."""
 
@@ -132,6 +142,7 @@ class Witness:
         self._agreed = 0
         self._planned: dict[NoteOn, list[float]] = {}
         self._forgotten_turn: int | None = None
+        self._hand_overs: list[HandOver] = []
         self._begun_s = 0.0
         self._withdrawn = False
         self._handed_back_s = self._now_s
@@ -219,6 +230,9 @@ class Witness:
         if not isinstance(happened, t.Tick) or actions:
             self.trace.append((now_s, (happened, actions)))
         self._take_note(happened, now_s)
+        is_taken_back = any(isinstance(action, t.Forget) for action in actions)
+        if is_taken_back and not isinstance(happened, t.Reset):
+            self._taken_back(actions, now_s)
         for action in actions:
             if isinstance(action, ToBrain):
                 self._told(happened, action, now_s)
@@ -234,6 +248,29 @@ class Witness:
             self._withdraw(message.from_s, now_s)
         elif isinstance(message, Recall):
             self._agreed = 0
+
+    def _taken_back(self, actions: list[Action], now_s: float) -> None:
+        """The last answer is taken back, or with its phrase, as though it had not been."""
+        before = self._hand_overs.pop()
+        (begin,) = [each for each in actions if isinstance(each, BeginTurn)] or [None]
+        (kept,) = [each.history for each in actions if isinstance(each, t.Forget)]
+        hands, self._agreed = self._hands, 0
+        hands.phrase_notes = hands.played_over = 0
+        if begin is None:  # how far it goes back, only the turns know
+            self._truth = [*kept]
+            hands.released = hands.held - self._turns._phrase.remembered
+            if not all(timed in before.truth or timed.time_s == now_s for timed in kept):
+                self._break(2, "what is kept was not heard before the answer")
+            return
+        by_s = begin.start_s - before.start_s
+        self._truth = [TimedEvent(time_s + by_s, event) for time_s, event in before.truth]
+        self._truth += [TimedEvent(now_s, NoteOff(pitch)) for pitch in before.held - hands.held]
+        if before.pedal is not hands.pedal:
+            self._truth.append(TimedEvent(now_s, Pedal(hands.pedal)))
+        hands.released = hands.held - before.held
+        for earlier in self._hand_overs:
+            earlier.start_s += by_s
+            earlier.truth = [TimedEvent(time_s + by_s, event) for time_s, event in earlier.truth]
 
     def _done(self, action: Action, now_s: float) -> None:
         match action:
@@ -279,6 +316,7 @@ class Witness:
                 if self._forgotten_turn is None or self._forgotten_turn != self._turn_before:
                     self._truth.append(timed)
             case t.Reset():
+                self._hand_overs.clear()
                 self._truth.clear()
                 self._agreed = 0
                 self._forgotten_turn = self._turn_before
@@ -319,10 +357,14 @@ class Witness:
             self._break(3, f"the brain takes {set(begin.held)} for held, not {self._hands.held}")
         if isinstance(happened, t.Tick):
             self._came_in(now_s)
-        if begin.parameters.held_keys == HeldKeys.WAIT and begin.held:
+        is_first = isinstance(happened, t.Heard | t.Tick | t.Perform)
+        if is_first and begin.parameters.held_keys == HeldKeys.WAIT and begin.held:
             self._break(6, "a turn begins before the player's keys are up")
-        if begin.parameters.held_keys == HeldKeys.RELEASE:
+        if is_first and begin.parameters.held_keys == HeldKeys.RELEASE:
             self._truth += self._hands.count_as_released(now_s)
+        hands = self._hands
+        held = hands.held - hands.released
+        self._hand_overs.append(HandOver(begin.start_s, [*self._truth], held, hands.pedal))
         self._hands.phrase_notes = self._hands.played_over = 0
 
     def _came_in(self, now_s: float) -> None:

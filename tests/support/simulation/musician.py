@@ -156,7 +156,10 @@ class Musician:
         yield 0.2
 
     def _command(self) -> Iterator[float]:
-        kinds = (t.Perform, t.Perform, t.Perform, t.Stop, t.Stop, t.Finish, t.Panic, t.Reset)
+        kinds = (
+            *(t.Perform, t.Perform, t.Perform, t.Stop, t.Stop, t.Finish, t.Panic, t.Reset),
+            *(t.AnotherTake, t.AnotherTake, t.Undo),
+        )
         for _ in range(self._rng.choice((1, 1, 1, 2, 3))):
             self._stage.command(self._rng.choice(kinds)())
             yield self._rng.choice((0.0, 0.01, 0.3, 1.0))

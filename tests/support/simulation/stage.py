@@ -21,8 +21,9 @@ from daemon.midi.sending import (
     Sent,
 )
 from daemon.parameters import Parameters
+from daemon.stage.past import HISTORY_EVENTS
 from daemon.stage.players import Players
-from daemon.stage.turns import HISTORY_EVENTS, Turns
+from daemon.stage.turns import Turns
 from perceivers.events import Event, TimedEvent
 from tests.support.midi_ports import ScriptedInput
 from tests.support.simulation.brain import ImprovisingBrain
@@ -99,7 +100,8 @@ class SimulatedStage:
         guard = self.make_guard(GUARD_MS * MS)
         self.wire = Wire(line, witness, self._hear_again)
         self._listener = self.make_listener(self._input_port, guard)
-        self.turns = self.make_turns(kept.parameters, sorted(kept.history, key=lambda e: e.time_s))
+        history = sorted(kept.history, key=lambda timed: timed.time_s)
+        self.turns = self.make_turns(kept.parameters, history, first_seed=rng.randrange(2**31))
         schedule = self.make_schedule(LATE_AFTER_MS * MS)
         self.sending = Sending(
             self.wire, schedule, guard, self._report, kept.footprint, lambda: line.now_ns
@@ -267,7 +269,7 @@ class SimulatedStage:
             if brain is not None:
                 self._pipe.hand(lambda: brain.take(action))
         elif isinstance(action, t.Forget):
-            self._kept.history.clear()
+            self._kept.history = deque(action.history, maxlen=HISTORY_EVENTS)
         else:
             self._send(action)
 
