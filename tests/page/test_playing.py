@@ -73,12 +73,25 @@ def test_the_octave_is_shifted_and_the_hints_with_it(
     assert browser.text("#octave") == "Keys from C4"
 
 
+def test_the_pedal_has_a_button_for_fingers(browser: Browser, daemon: RunningDaemon) -> None:
+    browser.look(360, 740, touch=True)
+    browser.ask("document.getElementById('pedal').scrollIntoView()")
+    heard = Heard(daemon)
+
+    browser.touch("touchStart", pedal=browser.ask(_middle_of("document.getElementById('pedal')")))
+    heard.wait_until_pedal_did([True])
+    browser.touch("touchEnd")
+
+    heard.wait_until_pedal_did([True, False])
+
+
 def test_fingers_play_chords(browser: Browser, daemon: RunningDaemon) -> None:
     browser.look(1280, 800, touch=True)
     browser.ask("document.getElementById('keyboard').scrollIntoView()")
     heard = Heard(daemon)
 
-    c, e, g = (browser.ask(_middle_of(pitch)) for pitch in (60, 64, 67))
+    key = "p.hands.keyboard.keys.get({})"
+    c, e, g = (browser.ask(_middle_of(key.format(pitch))) for pitch in (60, 64, 67))
     browser.touch("touchStart", c=c, e=e, g=g)
     heard.wait_until_down({60, 64, 67})
     browser.touch("touchEnd", e=e)
@@ -89,10 +102,10 @@ def test_fingers_play_chords(browser: Browser, daemon: RunningDaemon) -> None:
     wait_for_answer(browser, daemon)
 
 
-def _middle_of(pitch: int) -> str:
+def _middle_of(element: str) -> str:
     return (
         "(({x, y, width, height}) => [x + width / 2, y + height * 0.8].map(Math.round))"
-        f"(p.hands.keyboard.keys.get({pitch}).getBoundingClientRect())"
+        f"({element}.getBoundingClientRect())"
     )
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.page.playing import AUDIBLE, SILENT, answer, loudest
-from tests.support.browser import Browser
+from tests.support.browser import PAGE, Browser
 from tests.support.running_daemon import RunningDaemon
 
 # A meter of 5 ms at the output; resolves to the milliseconds from an act until silence stays.
@@ -141,3 +141,24 @@ def test_what_other_clients_play_is_heard_and_seen_here(
     assert "by-player" in browser.key(72).get_attribute("class").split()
     daemon.ask("play", events=[{"event": "note_off", "pitch": 72}])
     browser.wait_for("p.score.sounding.size === 0", "the key is up")
+
+
+def test_of_two_tabs_the_one_that_was_touched_last_sounds(
+    browser: Browser, daemon: RunningDaemon
+) -> None:
+    driver = browser.driver
+    first = driver.current_window_handle
+    browser.driver.execute_script(
+        f"const {{output}} = {PAGE}.sound; window.said = [];"
+        "output.addEventListener('change', () => window.said.push(output.isElsewhere));"
+    )
+    driver.switch_to.new_window("tab")
+    browser.open(daemon.page)
+    browser.press("a")  # which plays nothing, and is a touch
+    driver.close()
+    driver.switch_to.window(first)
+    browser.press("a")
+
+    assert browser.text("#sound") == "Sound on"
+    assert browser.ask("window.said").count(True) >= 1
+    assert browser.ask("window.said.at(-1)") is False

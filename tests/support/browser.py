@@ -88,7 +88,7 @@ class Browser:
 
     def touch(self, kind: str, **fingers: tuple[int, int]) -> None:
         """Do with fingers, by name, what `kind` says: touchStart, touchMove, touchEnd."""
-        points = [{"x": x, "y": y, "id": ord(name)} for name, (x, y) in fingers.items()]
+        points = [{"x": x, "y": y, "id": ord(name[0])} for name, (x, y) in fingers.items()]
         self.command("Input.dispatchTouchEvent", type=kind, touchPoints=points)
 
     def press(self, *letters: str, hold_s: float = 0.12) -> None:

@@ -33,7 +33,7 @@ export class Hands {
   }
 
   #show(event) {
-    if (event.event === "pedal") byId("pedal-light").classList.toggle("is-down", event.down);
+    if (event.event === "pedal") byId("pedal").classList.toggle("is-down", event.down);
     else this.keyboard.light("player", event.pitch, event.event === "note_on");
   }
 
@@ -46,6 +46,22 @@ export class Hands {
     byId("octave-down").addEventListener("click", () => this.letters.shift(-1));
     byId("octave-up").addEventListener("click", () => this.letters.shift(1));
     byId("midi-button").addEventListener("click", () => this.midi.ask());
+    this.#bindPedal(byId("pedal"));
+  }
+
+  /** The pedal is down as long as its button is, by a finger or by Enter. */
+  #bindPedal(button) {
+    const move = (isDown) => this.held.pedal("button", isDown);
+    button.addEventListener("pointerdown", (event) => {
+      button.setPointerCapture(event.pointerId);
+      move(true);
+    });
+    for (const type of ["lostpointercapture", "blur"]) {
+      button.addEventListener(type, () => move(false));
+    }
+    button.addEventListener("keydown", ({ key, repeat }) => key === "Enter" && !repeat && move(true));
+    button.addEventListener("keyup", ({ key }) => key === "Enter" && move(false));
+    button.addEventListener("contextmenu", (event) => event.preventDefault()); // of a long touch
   }
 
   /** On a small screen a slider moves the keyboard: on the keys a finger plays. */

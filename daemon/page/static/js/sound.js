@@ -9,6 +9,7 @@ import { Strings } from "./audio/strings.js";
 import { Tape } from "./audio/tape.js";
 import { byId } from "./panels/elements.js";
 
+const ONE_TOUCH_MS = 600;
 const REMEMBERED = "performer-sound"; // where the browser keeps how the switch stood
 
 export class Sound {
@@ -21,10 +22,16 @@ export class Sound {
     this.answer = new Answer(hands(), sessionClock, this.clock);
     this.tape = new Tape(hands());
     this.say = say;
+    this.wokenMs = -Infinity;
     this.#bindSwitch();
-    for (const gesture of ["pointerdown", "keydown"]) {
-      addEventListener(gesture, () => this.output.wake(), { capture: true });
+    for (const gesture of ["pointerdown", "keydown", "focus"]) {
+      addEventListener(gesture, (event) => this.#wake(event.timeStamp), { capture: true });
     }
+  }
+
+  #wake(atMs) {
+    if (!this.output.isHeard) this.wokenMs = atMs;
+    this.output.wake();
   }
 
   async load() {
@@ -48,17 +55,20 @@ export class Sound {
   }
 
   #bindSwitch() {
+    const { output } = this;
     const button = byId("sound");
     const show = () => {
-      const isOn = !this.output.isMuted;
-      button.setAttribute("aria-pressed", String(isOn));
-      button.textContent = isOn ? "Sound on" : "Sound off";
+      button.setAttribute("aria-pressed", String(!output.isMuted));
+      if (output.isMuted) button.textContent = "Sound off";
+      else if (output.isElsewhere) button.textContent = "Sounds in another tab";
+      else button.textContent = output.isRunning ? "Sound on" : "Touch to hear";
     };
-    button.addEventListener("click", () => {
-      this.output.mute(!this.output.isMuted);
-      localStorage.setItem(REMEMBERED, this.output.isMuted ? "off" : "on");
-      show();
+    button.addEventListener("click", ({ timeStamp }) => {
+      if (timeStamp - this.wokenMs < ONE_TOUCH_MS) return; // this very touch has brought the sound
+      output.mute(!output.isMuted);
+      localStorage.setItem(REMEMBERED, output.isMuted ? "off" : "on");
     });
+    output.addEventListener("change", show);
     show();
   }
 }

@@ -1,11 +1,15 @@
 // Where all sound of the page ends: the audio context, a limiter, the mute switch, a level meter.
+// Of several tabs the one that was touched last sounds: two of them would blur each other.
 
 const METER_SAMPLES = 2048;
 const MUTE_S = 0.01;
+const TABS = "performer-sound"; // where tabs tell each other that they sound
 
-export class Output {
+/** Dispatches `change` when it begins or ends to sound. */
+export class Output extends EventTarget {
   /** `isMuted` is how the switch stands at the start. */
   constructor(isMuted = false) {
+    super();
     this.context = new AudioContext({ latencyHint: "interactive" });
     this.isMuted = isMuted;
     this.input = new GainNode(this.context, { gain: 0.9 });
@@ -18,20 +22,37 @@ export class Output {
     this.input.connect(limiter).connect(this.switch).connect(this.meter);
     this.meter.connect(this.context.destination);
     this.measured = new Float32Array(METER_SAMPLES);
+    this.isElsewhere = false; // another tab sounds
+    this.tabs = new BroadcastChannel(TABS);
+    this.tabs.addEventListener("message", () => this.#sounds({ isElsewhere: true }));
+    this.context.addEventListener("statechange", () => this.dispatchEvent(new Event("change")));
   }
 
   get isRunning() {
     return this.context.state === "running";
   }
 
+  /** Whether what is played now would be heard, were it not muted. */
+  get isHeard() {
+    return this.isRunning && !this.isElsewhere;
+  }
+
   /** Browsers keep a page silent until somebody has touched it: call this on every gesture. */
   wake() {
-    if (this.context.state !== "running") this.context.resume();
+    if (!this.isRunning) this.context.resume();
+    this.tabs.postMessage("here");
+    if (this.isElsewhere) this.#sounds({ isElsewhere: false });
   }
 
   mute(isMuted) {
-    this.isMuted = isMuted;
-    this.switch.gain.setTargetAtTime(isMuted ? 0 : 1, this.context.currentTime, MUTE_S);
+    this.#sounds({ isMuted });
+  }
+
+  #sounds({ isMuted = this.isMuted, isElsewhere = this.isElsewhere }) {
+    Object.assign(this, { isMuted, isElsewhere });
+    const gain = isMuted || isElsewhere ? 0 : 1;
+    this.switch.gain.setTargetAtTime(gain, this.context.currentTime, MUTE_S);
+    this.dispatchEvent(new Event("change"));
   }
 
   /** The loudest sample that left within the last 40 ms, from 0 to 1. */

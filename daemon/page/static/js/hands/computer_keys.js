@@ -93,6 +93,6 @@ function isTyping(target) {
 
 /** A button that was reached by Tab is pressed by the space bar, as everywhere. */
 function isChosenButton(target) {
-  if (!(target instanceof Element) || target.matches(".key")) return false;
+  if (!(target instanceof Element) || target.matches(".key, #pedal")) return false;
   return target.matches(":focus-visible") && target.closest("button, a, summary, input") !== null;
 }

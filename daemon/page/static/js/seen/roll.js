@@ -1,6 +1,6 @@
 // The flowing piano roll: time runs to the right, the line of now stands near the right edge.
 
-import { HIGHEST, LOWEST, isBlack, nameOf } from "../hands/pitches.js";
+import { isBlack, nameOf } from "../hands/pitches.js";
 
 const AHEAD_S = 0.7; // room for what is planned
 const LEAST_PITCHES = 40;
@@ -115,8 +115,8 @@ export class Roll {
     }
     if (low > high) return;
     const missing = Math.max(0, LEAST_PITCHES - (high - low + 2 * MARGIN_PITCHES));
-    const lowest = Math.max(LOWEST - 1, low - MARGIN_PITCHES - missing / 2);
-    const highest = Math.min(HIGHEST + 1, Math.max(high + MARGIN_PITCHES, lowest + LEAST_PITCHES));
+    const lowest = Math.max(0, low - MARGIN_PITCHES - missing / 2);
+    const highest = Math.min(127, Math.max(high + MARGIN_PITCHES, lowest + LEAST_PITCHES));
     this.low += (lowest - this.low) * EASE;
     this.high += (highest - this.high) * EASE;
   }
