@@ -45,6 +45,15 @@ class LetGo:
 
 
 @dataclass(frozen=True, slots=True)
+class Switched:
+    """The player's footswitch, or what stands for it, went down or up."""
+
+    down: bool
+    at_s: float = 0.0
+    stays: bool = True  # until it is told to move again; otherwise it is up again at once
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -74,6 +83,8 @@ class Finish(Commanded):
 @dataclass(frozen=True, slots=True)
 class AnotherTake(Commanded):
     """Take the last answer back, and give another from the same hand-over."""
+
+    but_one: bool = False  # the last answer but one: the last was begun by mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,17 @@ class Back:
 
 
 Occurrence = (
-    Commanded | Heard | LetGo | Tick | Planned | PlanComplete | Performed | Released | Lost | Back
+    Commanded
+    | Heard
+    | LetGo
+    | Switched
+    | Tick
+    | Planned
+    | PlanComplete
+    | Performed
+    | Released
+    | Lost
+    | Back
 )
 
 

@@ -5,8 +5,9 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from daemon.messages.turns import LetGo
+from daemon.messages.turns import LetGo, Switched
 from daemon.midi.hands import Hands
 from daemon.midi.ports import PRESENCE_S, InputPort
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, PedalSwitch
@@ -15,6 +16,7 @@ from perceivers.midi_numbers import (
     NOTE_OFF,
     NOTE_ON,
     NOTES_OFF,
+    PROGRAM_CHANGE,
     RESET_CONTROLLERS,
     SOUND_OFF,
     STOP,
@@ -31,17 +33,34 @@ _MAX_DRIFT = 2e-4  # two clocks agree to 100 parts in a million each
 _MAX_CORRECTION_NS = 100_000_000
 
 
-Played = Event | LetGo
+Played = Event | LetGo | Switched
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What stands for a footswitch, and is no music: a controller, a key, a program."""
+
+    controller: int | None = None
+    key: int | None = None
+    program: int | None = None
+
+    @property
+    def program_bytes(self) -> bytes:
+        """The data of the program's message; more than a message can have where there is none."""
+        return b"--" if self.program is None else bytes((self.program,))
 
 
 class MidiParser:
     """Reads MIDI messages of any channel as the playing of one pianist.
 
-    `counts` tells how many messages were malformed and how many say nothing about playing.
+    `switch` may be set anew at any time, from any thread. `counts` tells how many messages were
+    malformed and how many say nothing about playing.
     """
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.switch = Switch()
+        self._foot = PedalSwitch()
         self._pedal = PedalSwitch()
         self._hands = Hands()  # of the channels: layered sounds send each key on several
 
@@ -53,6 +72,8 @@ class MidiParser:
         if message[0] in (STOP, SYSTEM_RESET):
             return self._let_go()
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind == PROGRAM_CHANGE and message[1:] == self.switch.program_bytes:
+            return Switched(down=True, stays=False)
         if kind not in (NOTE_OFF, NOTE_ON, CONTROL_CHANGE):
             self.counts["ignored"] += 1
             return None
@@ -61,11 +82,16 @@ class MidiParser:
             return None
         if kind == CONTROL_CHANGE:
             return self._control(message[1], message[2])
+        if message[1] == self.switch.key:
+            return Switched(kind == NOTE_ON and message[2] > 0)
         if kind == NOTE_ON and message[2] > 0:
             return self._hands.does(channel, NoteOn(message[1], message[2]))
         return self._hands.does(channel, NoteOff(message[1]))
 
-    def _control(self, controller: int, value: int) -> Pedal | LetGo | None:
+    def _control(self, controller: int, value: int) -> Pedal | LetGo | Switched | None:
+        if controller == self.switch.controller:
+            moved = self._foot.feed(value)
+            return None if moved is None else Switched(moved.down)
         if controller == SUSTAIN:
             return self._pedal.feed(value)
         if controller == RESET_CONTROLLERS:
@@ -195,9 +221,9 @@ class Listener:
 
     def lost(self) -> None:
         """Start afresh: the port is gone, and so are the keys that were down."""
-        counts = self.parser.counts
+        before = self.parser
         self.parser = MidiParser()
-        self.parser.counts = counts
+        self.parser.counts, self.parser.switch = before.counts, before.switch
         self._clock = InputClock()
 
 

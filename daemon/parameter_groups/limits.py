@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from daemon.parameter_groups.giving_way import GivingWay
 from daemon.parameter_groups.rows import Applies, parameter
 from daemon.parameter_groups.scales import WORDS, pitch_classes
+from daemon.parameter_groups.switches import Switches
 from perceivers.errors import SettingsError
 
 _HIGHEST_KEY = 127
@@ -12,7 +12,7 @@ _LOUDEST = 127
 
 
 @dataclass(frozen=True, slots=True)
-class Limits(GivingWay):
+class Limits(Switches):
     """Limits of what sounds, and how what the model writes is made to sound."""
 
     lowest_key: int = parameter(

@@ -34,9 +34,10 @@ from daemon.messages.stage import (
     PlayedBy,
     Ready,
 )
-from daemon.midi.input import Listener
+from daemon.midi.input import Listener, Switch
 from daemon.midi.output import Output
 from daemon.midi.sending import OutputBack, OutputLost, Panicked, Report, Sent
+from daemon.parameters import Parameters
 from daemon.stage import descriptions
 from daemon.stage.brain_link import BrainLink, BrainOver
 from daemon.stage.inbox import Asked, End, Inbox, Item, ThreadFailed
@@ -50,6 +51,11 @@ logger = logging.getLogger(__name__)
 BEAT_S = 0.5
 COLLECT_EVERY_S = 60.0
 PLAYER, PERFORMER = "player", "performer"
+
+
+def switch_of(parameters: Parameters) -> Switch:
+    """Return what stands for a footswitch."""
+    return Switch(parameters.trigger_controller, parameters.trigger_key, parameters.trigger_program)
 
 
 class RefusedError(PerformerError):
@@ -119,6 +125,7 @@ class Core:
         self._brain = brain
         self._world = world
         self._report = report
+        self._listener.parser.switch = switch_of(self.turns.parameters)
         now_s = self._clock.now_s()
         self._collect_at_s = now_s + COLLECT_EVERY_S
         brain.start(now_s)
@@ -169,7 +176,7 @@ class Core:
                 self._happened(item)  # the turns lift the hands themselves
                 for timed in self._players.all_lifted(self._clock.now_s()):
                     self._tell_played(PLAYER, timed)
-            case t.Lost() | t.Back():
+            case t.Lost() | t.Back() | t.Switched():
                 self._happened(item)
             case Sent() | t.Released() | Panicked() | OutputLost() | OutputBack():
                 self._output_reported(item)
@@ -339,6 +346,7 @@ class Core:
                 self._world.publish("turn", descriptions.turn_ended(action))
                 self._report(HandedBack())
             case t.Changed(names):
+                self._listener.parser.switch = switch_of(self.turns.parameters)
                 self._world.publish("parameters", changed(self.turns.parameters, names))
             case t.Forget(history):
                 self._report(Forgot(history))

@@ -127,11 +127,16 @@ class Past:
         for exchange in self._exchanges:
             exchange.known_to_brain = False
 
-    def back_to_hand_over(self, now_s: float) -> tuple[Exchange, list[ToBrain], list[TimedEvent]]:
-        """Go back to before the last answer, as though that were now.
+    def back_to_hand_over(
+        self, now_s: float, *, but_one: bool
+    ) -> tuple[Exchange, list[ToBrain], list[TimedEvent]]:
+        """Go back to before the last answer (the last but one), as though that were now.
 
         Returns that exchange, what brings the brain there, and what the hands did meanwhile.
         """
+        skipped = int(but_one and len(self._exchanges) > 1)
+        if skipped:
+            self._exchanges.pop()
         exchange = self._exchanges.pop()
         by_s = now_s - exchange.begin.start_s
         self._between = exchange.phrase
@@ -141,7 +146,7 @@ class Past:
             earlier.begin = replace(earlier.begin, start_s=earlier.begin.start_s + by_s)
         to_brain: ToBrain = Recall(tuple(self.history))
         if exchange.known_to_brain:
-            to_brain = Return(1, by_s)
+            to_brain = Return(1 + skipped, by_s)
         return exchange, [to_brain], self._hands_since(exchange.hand_over, now_s)
 
     def back_to_before(self, now_s: float) -> tuple[list[ToBrain], list[TimedEvent]]:

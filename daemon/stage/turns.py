@@ -24,6 +24,7 @@ from daemon.parameters import (
     as_json,
     with_changes,
 )
+from daemon.stage.footswitch import Footswitch, Tap
 from daemon.stage.past import History, Past
 from daemon.stage.phrase import Phrase
 from daemon.stage.turn import Ending, Turn
@@ -62,6 +63,8 @@ class Turns:
         self._phrase = Phrase()
         self._past = Past(history, self._phrase)
         self._take_back: t.AnotherTake | t.Undo | None = None  # when the turn has ended
+        self._foot = Footswitch()
+        self._tapped: int | None = None  # the turn that the last tap began, with nothing before it
         self._waiting: tuple[Parameters, str] | None = None  # a turn, for the player's hands
 
     @property
@@ -77,6 +80,12 @@ class Turns:
     @property
     def next_deadline_s(self) -> float | None:
         """When to hand in a Tick, if nothing happens before."""
+        due_s = [at_s for at_s in (self._foot.long_s, self._turn_due_s) if at_s is not None]
+        return min(due_s, default=None)
+
+    @property
+    def _turn_due_s(self) -> float | None:
+        """When a turn begins, or is to have ended."""
         if self._turn is not None:
             is_ending = self._turn.ending is Ending.BY_ITSELF
             return self._turn.cut_at_s if is_ending else None
@@ -151,6 +160,8 @@ class Turns:
         deadline_s = self.next_deadline_s
         if deadline_s is None or self._now_s < deadline_s:
             return []
+        if self._foot.is_long(self._now_s):
+            return self._panic(t.Panic())
         if self._turn is not None:
             return self._turn.cut(self._turn.end_reason)
         return self._begin(self.parameters, "held chord" if self._phrase.held else "silence")
@@ -163,6 +174,37 @@ class Turns:
         if refusals:
             return refusals
         return self._take(with_changes(self.parameters, perform.changes), "command")
+
+    @_on.register
+    def _switched(self, moved: t.Switched) -> list[Action]:
+        tap = self._foot.moves(moved.down, moved.at_s)
+        if not moved.stays:
+            self._foot.let_go()
+        if tap is Tap.SINGLE:
+            return self._tap()
+        return self._double_tap() if tap is Tap.DOUBLE else []
+
+    def _tap(self) -> list[Action]:
+        """Give the turn back, or take it."""
+        self._tapped = None
+        if self._turn is not None:
+            return self._finish(t.Finish())
+        if self._refusals():
+            return []
+        is_phrase = self._phrase.notes >= self.parameters.phrase_notes
+        actions = self._take(self.parameters, "pedal")
+        self._tapped = None if is_phrase else self._turns
+        return actions
+
+    def _double_tap(self) -> list[Action]:
+        """Give another take of the answer that was heard: not of the one that the tap began."""
+        self._waiting = None
+        but_one = self._turn is not None and self._tapped == self._turn.number
+        return [
+            action
+            for action in self._taken_back(t.AnotherTake(but_one))
+            if not isinstance(action, t.Refuse)  # there is nobody to be told
+        ]
 
     def _refusals(self) -> list[Action]:
         """Refuse what needs a model and an output, if there is none."""
@@ -233,7 +275,9 @@ class Turns:
             self._phrase.end()
             actions = [*to_brain, *self._tell_heard(hands), self._kept()]
             return [*actions, *self._settle("taken back")]
-        exchange, to_brain, hands = self._past.back_to_hand_over(self._now_s)
+        exchange, to_brain, hands = self._past.back_to_hand_over(
+            self._now_s, but_one=command.but_one
+        )
         before, seed = exchange.begin, None
         if exchange.is_seeded and before.parameters.seed is not None:  # then always the same
             seed = (before.parameters.seed + 1) % 2**SEED_BITS
@@ -413,6 +457,7 @@ class Turns:
             self._past.brain_is_new()
         actions: list[Action] = []
         if lost.part is Part.INPUT:
+            self._foot.let_go()
             actions = self._lift_hands()
         elif self._turn is not None:
             if lost.part is Part.MODEL:

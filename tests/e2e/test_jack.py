@@ -347,6 +347,29 @@ def test_another_take_begins_in_the_middle_of_the_one_before_and_undo_takes_it_b
         assert again["error"]["code"] == "refused"
 
 
+def test_a_key_that_stands_for_a_footswitch_takes_the_turn_and_is_no_music(
+    start: Start, recorder: Recorder, patchbay: Patchbay
+) -> None:
+    switch = 108
+    keys = [*opening(2.0), Key(3.0, switch, 0.1), Key(5.0, switch, 0.1)]
+    with (
+        start(trigger="command", length=60, hand_back="cut", trigger_key=switch) as daemon,
+        Player(patchbay, keys, INPUT, Recorder.INPUT),
+    ):
+        wait_until(lambda: daemon.state() == "performing", "the first press takes the turn", 30)
+        daemon.wait_for_state("listening")  # by the second press
+        recorder.wait_for_everything()
+
+        assert note_ons(performed(recorder))
+        assert_silent_at_the_end(performed(recorder))
+        heard = [
+            told["pitch"]
+            for topic, told in daemon.events()
+            if topic == "note" and told["by"] == "player" and told["event"] == "note_on"
+        ]
+        assert heard == [key.pitch for key in opening(2.0)]
+
+
 def test_no_note_begins_after_stop_is_acknowledged(start: Start, recorder: Recorder) -> None:
     with start(trigger="command", length=60) as daemon:
         for _ in range(3):

@@ -6,8 +6,16 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.messages.turns import LetGo
-from daemon.midi.input import InputClock, InputThread, Listener, LoopGuard, MidiParser, Played
+from daemon.messages.turns import LetGo, Switched
+from daemon.midi.input import (
+    InputClock,
+    InputThread,
+    Listener,
+    LoopGuard,
+    MidiParser,
+    Played,
+    Switch,
+)
 from perceivers.events import NoteOff, NoteOn, Pedal
 from tests.support.midi_ports import ScriptedInput
 
@@ -159,3 +167,28 @@ def test_the_thread_reports_what_is_played_and_whether_the_port_is_there() -> No
     assert (on, off) == (NoteOn(60, 64), NoteOff(60))
     assert on_ns <= off_ns
     assert port.closed
+
+
+def test_what_stands_for_a_footswitch_is_no_music() -> None:
+    parser = MidiParser()
+    parser.switch = Switch(controller=67, key=108, program=5)
+
+    assert parser.parse(b"\xb0\x43\x7f") == Switched(True)
+    assert parser.parse(b"\xb3\x43\x32") is None  # between the two thresholds it stays
+    assert parser.parse(b"\xb0\x43\x27") == Switched(False)
+    assert parser.parse(b"\x90\x6c\x40") == Switched(True)
+    assert parser.parse(b"\x90\x6c\x00") == Switched(False)
+    assert parser.parse(b"\x80\x6c\x40") == Switched(False)
+    assert parser.parse(b"\xc0\x05") == Switched(True, stays=False)
+    assert parser.parse(b"\xc0\x06") is None
+    assert parser.parse(b"\xb0\x40\x7f") == Pedal(True)
+    assert parser.parse(b"\x90\x6b\x40") == NoteOn(107, 64)
+    assert parser.counts["ignored"] == 1
+
+
+def test_even_the_sustain_pedal_may_stand_for_a_footswitch() -> None:
+    parser = MidiParser()
+    parser.switch = Switch(controller=64)
+
+    assert parser.parse(b"\xb0\x40\x7f") == Switched(True)
+    assert MidiParser().parse(b"\xc0\x00") is None

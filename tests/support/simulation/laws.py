@@ -24,6 +24,7 @@ from daemon.messages.brain import (
     Conclude,
     Events,
     Recall,
+    Return,
     ToBrain,
 )
 from daemon.messages.turns import Action, Occurrence, Part, State
@@ -238,6 +239,12 @@ class Witness:
                 self._told(happened, action, now_s)
             else:
                 self._done(action, now_s)
+        is_taken = isinstance(happened, t.Switched) and t.Release() in actions
+        is_taken |= isinstance(happened, t.Switched) and any(
+            isinstance(action, Conclude) for action in actions
+        )
+        if t.SilenceAll() in actions or is_taken:
+            self._hands.phrase_notes = self._hands.played_over = 0
         if isinstance(happened, t.Stop | t.Finish | t.Panic | t.Reset | t.LetGo):
             self._hands.phrase_notes = self._hands.played_over = 0
 
@@ -251,6 +258,8 @@ class Witness:
 
     def _taken_back(self, actions: list[Action], now_s: float) -> None:
         """The last answer is taken back, or with its phrase, as though it had not been."""
+        for _ in range(_exchanges_taken_back(actions, self._hand_overs) - 1):
+            self._hand_overs.pop()
         before = self._hand_overs.pop()
         (begin,) = [each for each in actions if isinstance(each, BeginTurn)] or [None]
         (kept,) = [each.history for each in actions if isinstance(each, t.Forget)]
@@ -357,7 +366,7 @@ class Witness:
             self._break(3, f"the brain takes {set(begin.held)} for held, not {self._hands.held}")
         if isinstance(happened, t.Tick):
             self._came_in(now_s)
-        is_first = isinstance(happened, t.Heard | t.Tick | t.Perform)
+        is_first = isinstance(happened, t.Heard | t.Tick | t.Perform | t.Switched)
         if is_first and begin.parameters.held_keys == HeldKeys.WAIT and begin.held:
             self._break(6, "a turn begins before the player's keys are up")
         if is_first and begin.parameters.held_keys == HeldKeys.RELEASE:
@@ -459,6 +468,19 @@ class Witness:
 
     def _break(self, law: int, what: str) -> None:
         raise LawBrokenError(f"law {law}: {what}, {self._now_s:.3f} s after the start")
+
+
+def _exchanges_taken_back(actions: list[Action], hand_overs: list[HandOver]) -> int:
+    """Return how many: a brain that has to be told all anew is told so by what it is told."""
+    for action in actions:
+        if isinstance(action, Return):
+            return action.turns
+    if not any(isinstance(action, BeginTurn) for action in actions):
+        return 1  # undo
+    (recall,) = (action for action in actions if isinstance(action, Recall))
+    heard = [event for _, event in recall.history]
+    last = [event for _, event in sorted(hand_overs[-1].truth, key=_moment)]
+    return 1 if len(heard) >= len(last) or len(hand_overs) == 1 else 2
 
 
 def _moment(timed: TimedEvent) -> tuple[float, str]:

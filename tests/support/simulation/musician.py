@@ -24,6 +24,12 @@ GARBAGE = tuple(
 )
 
 
+SWITCHES = (
+    (b"\xb0\x42\x7f", b"\xb0\x42\x00"),
+    (b"\xc0\x07", b"\xc0\x08"),
+)
+
+
 class Stage(Protocol):
     """What the musician can do to the Performer and see of it."""
 
@@ -56,6 +62,7 @@ class Musician:
             (12, self._command),
             (8, self._turn_the_knobs),
             (3, self._garble),
+            (8, self._use_the_foot),
             (1, self._let_go),
             (1.5, self._lose_the_brain),
             (1, self._unplug_the_output),
@@ -173,6 +180,20 @@ class Musician:
             self._stage.send(self._rng.choice(GARBAGE))
             yield self._rng.choice((0.0, 0.02))
 
+    def _use_the_foot(self) -> Iterator[float]:
+        """Tap, tap twice, or stay on it, with a pedal or a program; it may bounce."""
+        down, up = self._rng.choice(SWITCHES)
+        for _ in range(self._rng.choice((1, 1, 2, 3))):
+            for _ in range(self._rng.choice((1, 1, 3))):
+                self._stage.send(down)
+                yield 0.004
+                self._stage.send(up)
+                yield 0.004
+            self._stage.send(down)
+            yield self._rng.choice((0.0, 0.1, 0.1, 0.1, 1.0))
+            self._stage.send(up)
+            yield self._rng.choice((0.1, 0.2, 0.5, 2.0))
+
     def _let_go(self) -> Iterator[float]:
         self._stage.send(self._rng.choice((b"\xb0\x7b\x00", b"\xb0\x78\x00", b"\xfc", b"\xff")))
         self._down.clear()
@@ -225,6 +246,8 @@ def any_changes(rng: random.Random) -> Changes:
         "held_after_s": rng.choice((None, 1.0, 3.0)),
         "entry": rng.choice((*Entry,)).value,
         "phrase_notes": rng.choice((1, 3, 6)),
+        "trigger_controller": rng.choice((None, 66)),
+        "trigger_program": rng.choice((None, 7)),
         "temperature": rng.choice((0.5, 1.0)),
         "when_played_over": rng.choice((*WhenPlayedOver,)).value,
         "held_keys": rng.choice((*HeldKeys,)).value,

@@ -3,7 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from daemon.control.played import PlayedEvent
 from daemon.messages import turns as t
@@ -21,6 +21,7 @@ from daemon.midi.sending import (
     Sent,
 )
 from daemon.parameters import Parameters
+from daemon.stage.core import switch_of
 from daemon.stage.past import HISTORY_EVENTS
 from daemon.stage.players import Players
 from daemon.stage.turns import Turns
@@ -188,6 +189,8 @@ class SimulatedStage:
             time_ns, played = taken
             if isinstance(played, t.LetGo):
                 self._hand(played)
+            elif isinstance(played, t.Switched):
+                self._hand(replace(played, at_s=time_ns / NS_PER_S))
             else:
                 timed = TimedEvent(time_ns / NS_PER_S, played)
                 self._core.hand(lambda timed=timed: self._port_plays(timed))
@@ -252,6 +255,7 @@ class SimulatedStage:
         self._witness.before(happened, now_s)
         actions = self.turns.handle(happened, now_s)
         self._kept.parameters = self.turns.parameters
+        self._listener.parser.switch = switch_of(self.turns.parameters)
         self._witness.decided(happened, actions, now_s)
         for action in actions:
             self._do(action)
