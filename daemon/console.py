@@ -53,6 +53,7 @@ class Console(App[None]):
         self._keys = keys
         self._timeout_s = timeout_s
         self._inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self._shown: dict[str, str] = {}  # by line: what is drawn again only if it changes
         self.view = View()
         self.chosen = 0  # which parameter
 
@@ -122,7 +123,9 @@ class Console(App[None]):
 
     def _show(self, identity: str, text: str) -> Static:
         line = self.query_one(f"#{identity}", Static)
-        line.update(text)
+        if self._shown.get(identity) != text:
+            self._shown[identity] = text
+            line.update(text)
         return line
 
     def action_choose(self, by: int) -> None:

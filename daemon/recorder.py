@@ -2,19 +2,21 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.messages.brain import ToBrain, Took
+from daemon.messages.brain import EndTurn, ToBrain, Took
 from daemon.messages.journal import Opening, as_text
-from perceivers.events import NoteOff, NoteOn, TimedEvent
-from perceivers.midi_files import Marker, Track, write_performance
+from perceivers.errors import MidiFileError
+from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
+from perceivers.midi_files import Marker, Track, read_performance, write_performance
 
 logger = logging.getLogger(__name__)
 
 WRITE_EVERY_S = 10.0
+CAPTURES = "captures"  # folder beside that of the recordings, which is what models learn from
 NEW_FILE_AFTER_S = 60.0  # of silence with every key up
 _SHARE_OF_TIME = 0.05  # at most this much of the time goes into writing a long session again
 CHANNELS = {"player": 0, "performer": 1}
@@ -36,6 +38,7 @@ class Recorder:
         self._waiting: list[Marker] = []  # for the next file
         self._opening: Opening | None = None
         self._before: str | None = None  # the file before this one
+        self._exchange_s = self._next_exchange_s = 0.0  # when the last one, and the next, began
         self._keys_down: set[tuple[str, int]] = set()
         self._last_s = 0.0
         self._changed = False
@@ -62,6 +65,8 @@ class Recorder:
     def note(self, time_s: float, line: ToBrain | Took) -> None:
         """Write down what the brain was told; it belongs to the file of what happened then."""
         self._end_if_long_ago(time_s)
+        if isinstance(line, EndTurn):
+            self._exchange_s, self._next_exchange_s = self._next_exchange_s, time_s
         marker = Marker(time_s, as_text(line))
         if self._path is None:
             self._waiting.append(marker)
@@ -79,6 +84,24 @@ class Recorder:
         """Take note that nobody will release what is down: who played is gone."""
         self._keys_down.clear()
 
+    def capture(self, name: str, last_s: float | None) -> None:
+        """Write the last seconds, or the last exchange, of what is being recorded to a file."""
+        from_s = self._exchange_s if last_s is None else self._now_s() - last_s
+        parts = {
+            part: [timed for timed in events if timed.time_s >= from_s]
+            for part, events in self._parts.items()
+        }
+        if self._path is None or not any(parts.values()):
+            logger.warning("nothing was played that could be captured as %s", name)
+            return
+        path = _free_path(self._folder.with_name(CAPTURES), name)
+        try:
+            write_performance(path, _tracks(parts))
+        except OSError as error:
+            logger.error("%s cannot be written: %s", path, error)
+        else:
+            logger.info("captured as %s", path)
+
     def write_if_due(self) -> None:
         """Write if something is new and the last writing is a while ago."""
         if self._changed and self._now_s() >= self._write_at_s:
@@ -90,7 +113,7 @@ class Recorder:
             return
         began_s = time.monotonic()
         try:
-            write_performance(self._path, self._tracks(), markers=self._marked())
+            write_performance(self._path, _tracks(self._parts), markers=self._marked())
         except OSError as error:
             if not self._failed:
                 logger.error("the recording %s cannot be written: %s", self._path, error)
@@ -102,11 +125,7 @@ class Recorder:
 
     def _begin(self) -> None:
         stamp = datetime.now(UTC).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
-        path = self._folder / f"{stamp}.mid"
-        number = 2
-        while path.exists():
-            path = self._folder / f"{stamp}_{number}.mid"
-            number += 1
+        path = _free_path(self._folder, stamp)
         self._markers = self._waiting
         self._waiting = []
         if self._opening is not None:
@@ -119,22 +138,66 @@ class Recorder:
             events.clear()
 
     def _marked(self) -> list[Marker]:
-        start_s = self._start_s()
+        start_s = _start_s(self._parts)
         return [Marker(max(0.0, time_s - start_s), text) for time_s, text in self._markers]
 
-    def _start_s(self) -> float:
-        return min(events[0].time_s for events in self._parts.values() if events)
 
-    def _tracks(self) -> list[Track]:
-        start_s = self._start_s()
-        return [
-            Track(
-                part,
-                channel,
-                tuple(
-                    TimedEvent(max(0.0, time_s - start_s), event)
-                    for time_s, event in self._parts[part]
-                ),
-            )
-            for part, channel in CHANNELS.items()
-        ]
+def _start_s(parts: Mapping[str, Sequence[TimedEvent]]) -> float:
+    return min(events[0].time_s for events in parts.values() if events)
+
+
+def _tracks(parts: Mapping[str, Sequence[TimedEvent]]) -> list[Track]:
+    """Return the parts as tracks, in seconds since the first event of both."""
+    start_s = _start_s(parts)
+    return [
+        Track(
+            part,
+            channel,
+            tuple(TimedEvent(max(0.0, time_s - start_s), event) for time_s, event in parts[part]),
+        )
+        for part, channel in CHANNELS.items()
+    ]
+
+
+def _free_path(folder: Path, name: str) -> Path:
+    """Return where a file of this name may lie, with a number if there is one already."""
+    path, number = folder / f"{name}.mid", 2
+    while path.exists():
+        path = folder / f"{name}_{number}.mid"
+        number += 1
+    return path
+
+
+def last_session(folder: Path, end_s: float) -> list[TimedEvent]:
+    """Return what both played in the newest recording, as though it had ended at `end_s`.
+
+    Every key is then up, and the pedal. A recording that cannot be read is told, and passed over.
+    """
+    for path in sorted(folder.glob("*.mid"), key=lambda each: each.stat().st_mtime, reverse=True):
+        try:
+            events = read_performance(path)
+        except MidiFileError as error:
+            logger.warning("not remembered: %s", error)
+            continue
+        if events:
+            logger.info("remembering %s", path)
+            later_s = end_s - events[-1].time_s
+            return _released([TimedEvent(time_s + later_s, event) for time_s, event in events])
+    return []
+
+
+def _released(events: list[TimedEvent]) -> list[TimedEvent]:
+    """Return events after which nothing is held."""
+    down: set[int] = set()
+    pedal = False
+    for _, event in events:
+        match event:
+            case NoteOn(pitch=pitch):
+                down.add(pitch)
+            case NoteOff(pitch=pitch):
+                down.discard(pitch)
+            case Pedal(down=pedal):
+                pass
+    end_s = events[-1].time_s
+    lifted = [TimedEvent(end_s, NoteOff(pitch)) for pitch in sorted(down)]
+    return [*events, *lifted, *([TimedEvent(end_s, Pedal(False))] if pedal else [])]

@@ -154,6 +154,13 @@ class RecordingSettings:
 
     enabled: bool = setting(True, "", "write what was played, by both, as a MIDI file")
     folder: str = setting("recordings", "", "where the files go")
+    resume: str | None = setting(
+        None,
+        "",
+        "what is remembered at the start; last: what was heard in the last session; null: nothing",
+        choices=("last",),
+        optional=True,
+    )
 
 
 _PAGE_ADDRESS = re.compile(r"(?P<host>[\d.]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")

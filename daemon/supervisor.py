@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from daemon.messages.child_process import RESTARTS, ChildProcess
 from daemon.messages.stage import (
     Beat,
+    Captured,
     Forgot,
     FromStage,
     HandedBack,
@@ -30,7 +31,7 @@ from daemon.messages.stage import (
     StopStage,
 )
 from daemon.midi.sending import FOOTPRINT_SIZE
-from daemon.recorder import Recorder
+from daemon.recorder import Recorder, last_session
 from daemon.settings import Settings
 from daemon.stage.brain_link import BrainTarget, run_brain
 from daemon.stage.past import HISTORY_EVENTS
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 STARTS_WITHIN_S = 90.0  # a JACK server whose client was killed lets nobody in for most of a minute
 ENDS_WITHIN_S = 10.0
 RETRY_S = 2.0
+RESUMED_S = -1.0  # when the last session ended, in seconds of this one
 _LOOK_S = 0.5
 
 
@@ -88,6 +90,8 @@ class Supervisor:
             else None
         )
         self._history: deque[TimedEvent] = deque(maxlen=HISTORY_EVENTS)
+        if settings.recording.resume is not None:
+            self._history.extend(last_session(Path(settings.recording.folder), RESUMED_S))
         self._footprint: Any = self._context.RawArray("B", FOOTPRINT_SIZE)
         self._inbox: queue.SimpleQueue[FromStage | _StageOver | _StopAsked] = queue.SimpleQueue()
         inbox = self._inbox
@@ -254,3 +258,5 @@ def _record(recorder: Recorder, message: FromStage) -> None:
             recorder.note(time_s, line)
         case HandedBack():
             recorder.write()
+        case Captured(name, last_s):
+            recorder.capture(name, last_s)

@@ -135,6 +135,22 @@ COMMANDS: dict[str, Command] = {
             at_least=1,
         ),
         Command(
+            "capture",
+            "keep the last seconds, or without them the last exchange, as a recording of this name",
+            Answers.STATE,
+            t.Capture,
+            _by_name(
+                Setting("name", str, "", Range("", "of the file, without an ending")),
+                Setting(
+                    "seconds",
+                    float,
+                    None,
+                    Range("s", "how much of it", minimum=1.0, maximum=3600.0, optional=True),
+                ),
+            ),
+            at_least=1,
+        ),
+        Command(
             "perform",
             "take the turn now, with these parameters this once",
             Answers.STATE,

@@ -61,6 +61,14 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
+class Captured:
+    """From the stage: the last seconds, or the last exchange, are to be kept under this name."""
+
+    name: str
+    last_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class HandedBack:
     """From the stage: a turn is over."""
 
@@ -77,4 +85,6 @@ class StopStage:
     """To the stage: let go of everything and end."""
 
 
-FromStage = Beat | Ready | StageFailed | Happened | PlayedBy | Noted | HandedBack | Forgot
+FromStage = (
+    Beat | Ready | StageFailed | Happened | PlayedBy | Noted | Captured | HandedBack | Forgot
+)

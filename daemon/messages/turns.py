@@ -110,6 +110,14 @@ class Adjust(Commanded):
 
 
 @dataclass(frozen=True, slots=True)
+class Capture(Commanded):
+    """Keep what was played last under a name: so many seconds, or the last exchange."""
+
+    name: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Preset(Commanded):
     """The parameters of the preset of this name have its values from now on."""
 
@@ -228,6 +236,14 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """What was played last is to be kept under a name: so many seconds, or the last exchange."""
+
+    name: str
+    last_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """Whoever keeps what was played so far shall keep this instead (not in its recording)."""
 
@@ -243,5 +259,5 @@ class Refuse:
 
 Action = (
     ToBrain | Play | Hold | Withdraw | Release | ReleaseAfterPlan | SilenceAll
-    | Enter | TurnEnded | Changed | Forget | Refuse
+    | Enter | TurnEnded | Changed | Forget | Keep | Refuse
 )  # fmt: skip

@@ -26,6 +26,7 @@ from daemon.messages.brain import (
 )
 from daemon.messages.stage import (
     Beat,
+    Captured,
     Forgot,
     FromStage,
     HandedBack,
@@ -332,10 +333,10 @@ class Core:
                 self._output.finish()
             case t.SilenceAll():
                 self._output.panic()
-            case t.Enter() | t.TurnEnded() | t.Changed() | t.Forget():
+            case t.Enter() | t.TurnEnded() | t.Changed() | t.Forget() | t.Keep():
                 self._tell(action)
 
-    def _tell(self, action: t.Enter | t.TurnEnded | t.Changed | t.Forget) -> None:
+    def _tell(self, action: t.Enter | t.TurnEnded | t.Changed | t.Forget | t.Keep) -> None:
         match action:
             case t.Enter(state, reason):
                 logger.info("%s (%s)", state, reason)
@@ -350,6 +351,8 @@ class Core:
                 self._world.publish("parameters", changed(self.turns.parameters, names))
             case t.Forget(history):
                 self._report(Forgot(history))
+            case t.Keep(name, last_s):
+                self._report(Captured(name, last_s))
 
     def _ports(self) -> descriptions.PortNames:
         return self._listener.port.name, self._output.port.name

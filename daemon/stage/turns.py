@@ -5,6 +5,7 @@ never wait for the model. All times are seconds of the session.
 """
 
 import random
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import singledispatchmethod
@@ -32,6 +33,7 @@ from perceivers.errors import SettingsError
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 from perceivers.ranges import shown, suggestion
 
+PLAIN_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)  # of a file, wherever it may lie
 SEED_BITS = 31
 LEFT_TO_COMPUTE_S = 0.02  # from the trigger to the first note, when all was read
 
@@ -354,6 +356,14 @@ class Turns:
             turn.unheeded.clear()
             return actions
         return actions if Part.MODEL in self.missing else [*actions, Recall(())]
+
+    @_on.register
+    def _capture(self, capture: t.Capture) -> list[Action]:
+        if not capture.name or PLAIN_NAME.fullmatch(capture.name) is None:
+            return [
+                t.Refuse(f"name = {shown(capture.name)} is not allowed; letters, digits, - and _")
+            ]
+        return [t.Keep(capture.name, capture.seconds)]
 
     @_on.register
     def _preset(self, preset: t.Preset) -> list[Action]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import mido
 
-from daemon.messages.brain import Hear, Steer
+from daemon.messages.brain import EndTurn, Hear, Steer
 from daemon.messages.journal import Opening, line_of
 from daemon.parameters import Parameters
-from daemon.recorder import NEW_FILE_AFTER_S, WRITE_EVERY_S, Recorder
-from perceivers.events import NoteOff, NoteOn, TimedEvent
+from daemon.recorder import CAPTURES, NEW_FILE_AFTER_S, WRITE_EVERY_S, Recorder, last_session
+from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import read_markers, read_performance
 
 
@@ -130,3 +130,48 @@ def test_what_the_brain_was_told_is_written_with_the_file_that_it_belongs_to(
         [replace(opening, before=paths[0].name), later],
     ]
     assert len(read_performance(paths[0])) == 2
+
+
+def onsets(path: Path) -> list[int]:
+    return [event.pitch for _, event in read_performance(path) if isinstance(event, NoteOn)]
+
+
+def test_the_last_seconds_or_the_last_exchange_are_kept_under_a_name(tmp_path: Path) -> None:
+    clock = Clock()
+    recorder = Recorder(tmp_path / "recordings", clock)
+    recorder.capture("early", None)
+    for turn, from_s in ((1, 10.0), (2, 20.0)):
+        played(recorder, "player", 60 + turn, from_s)
+        played(recorder, "performer", 70 + turn, from_s + 2.0)
+        recorder.note(from_s + 3.0, EndTurn(turn, ()))
+    clock.now_s = 24.0
+
+    recorder.capture("mine", None)
+    recorder.capture("mine", 3.0)
+    recorder.capture("all", 100.0)
+    recorder.capture("nothing", 0.5)
+
+    found = {path.stem: onsets(path) for path in (tmp_path / CAPTURES).iterdir()}
+    assert found == {"mine": [62, 72], "mine_2": [72], "all": [61, 71, 62, 72]}
+
+
+def test_the_last_session_is_remembered_as_though_it_had_just_ended(tmp_path: Path) -> None:
+    assert last_session(tmp_path / "none", -1.0) == []
+    recorder = Recorder(tmp_path, Clock())
+    played(recorder, "player", 60, 5.0)
+    recorder.add("performer", TimedEvent(6.0, NoteOn(72, 64)))
+    recorder.add("performer", TimedEvent(7.0, Pedal(True)))
+    recorder.write()
+    broken = tmp_path / "zzz.mid"
+    broken.write_bytes(b"MThd")
+
+    heard = last_session(tmp_path, -1.0)
+
+    assert heard == [
+        TimedEvent(-3.0, NoteOn(60, 64)),
+        TimedEvent(-2.5, NoteOff(60)),
+        TimedEvent(-2.0, NoteOn(72, 64)),
+        TimedEvent(-1.0, Pedal(True)),
+        TimedEvent(-1.0, NoteOff(72)),
+        TimedEvent(-1.0, Pedal(False)),
+    ]

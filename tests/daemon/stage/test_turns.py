@@ -583,3 +583,11 @@ def test_a_preset_sets_what_it_has_and_an_unknown_one_nothing() -> None:
     assert Turns(PARAMETERS).handle(t.Preset("calm"), 1.0) == [
         t.Refuse("no preset 'calm'; there are none")
     ]
+
+
+@pytest.mark.parametrize("name", ["", "../mine", "a/b", "two words", "x" * 65, "ü"])
+def test_a_capture_needs_a_plain_name(name: str) -> None:
+    turns = listening()
+
+    assert turns.handle(t.Capture("take-1_b", 30.0), 1.0) == [t.Keep("take-1_b", 30.0)]
+    assert isinstance(turns.handle(t.Capture(name), 1.0)[0], t.Refuse)
