@@ -20,6 +20,7 @@ from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 Floats = npt.NDArray[np.float64]
 
 WINDOW_S = 2.0
+SHORTEST_WINDOW_S = 0.5
 HOP_S = 0.5
 HEARD_S = 60.0  # of the player, the last minute
 FEWEST_WINDOWS = 4  # fewer say nothing of what is usual
@@ -147,8 +148,10 @@ def usual_of(heard: Sequence[TimedEvent]) -> Usual | None:
 def likelihood(usual: Usual, passage: Passage, start_s: float, end_s: float) -> float:
     """Return how likely a passage is from `start_s` on, in nats for each number told of a window.
 
-    Windows end where the passage does, and the first may be shorter than the others.
+    Windows are as long as it takes to fill the passage. One that ends at once is judged by what
+    would be heard for a while.
     """
+    end_s = max(end_s, start_s + SHORTEST_WINDOW_S)
     count = max(1, round((end_s - start_s) / WINDOW_S))
     edges_s = np.linspace(start_s, end_s, count + 1)
     total = 0.0

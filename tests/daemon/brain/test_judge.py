@@ -108,6 +108,14 @@ def test_too_little_to_tell_what_is_usual_judges_nothing(heard: list[TimedEvent]
     assert judge_by_likelihood(heard) is None
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.4])
+def test_an_answer_that_ends_at_once_is_judged_too(seconds: float) -> None:
+    judge = judge_by_likelihood(HEARD)
+
+    assert judge is not None
+    assert math.isfinite(judge(played(1, 26.0, 4.0), 30.0, 30.0 + seconds))
+
+
 def test_numbers_of_a_window_are_what_they_say() -> None:
     passage = passage_of(
         [
