@@ -41,5 +41,10 @@ def _processes_are_announced(request: pytest.FixtureRequest) -> Iterator[None]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
     yield
     after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
-    says_so = {mark.name for mark in request.node.iter_markers()} & {"alsa", "jack", "processes"}
+    says_so = {mark.name for mark in request.node.iter_markers()} & {
+        "alsa",
+        "jack",
+        "page",
+        "processes",
+    }
     assert says_so or after == before, "it starts processes: mark it with `processes`"

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,12 @@ from daemon.midi.ports import InputPort, OutputPort, open_input, open_output
 from perceivers.events import NoteOff, NoteOn
 from perceivers.midi_files import read_performance
 from tests.support.jack_server import running_jack_server
-from tests.support.running_daemon import RunningDaemon, running_daemon, wait_until
+from tests.support.running_daemon import (
+    RunningDaemon,
+    running_daemon,
+    scripted_daemon,
+    wait_until,
+)
 from tests.support.wire import Seen, note_ons, pedal_is_down, sounding
 
 pytestmark = pytest.mark.jack
@@ -32,10 +36,6 @@ def _jack_server() -> Iterator[None]:
     """
     with running_jack_server(client_timeout_ms=300):
         yield
-
-
-def scripted_daemon(config: Path) -> list[str]:
-    return [sys.executable, "-m", "tests.support.scripted_daemon", str(config)]
 
 
 class Keyboard:

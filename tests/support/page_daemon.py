@@ -4,28 +4,25 @@ import asyncio
 import contextlib
 import http.client
 import json
-import os
-import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-import yaml
-import zmq
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import running_daemon
+from tests.support.running_daemon import RunningDaemon, scripted_daemon
+
 PATIENCE_S = 30.0
 MARK = {"X-Performer": "1"}
 Frame = dict[str, Any]
 
 
-class PageDaemon:
+class PageDaemon(RunningDaemon):
     """A daemon whose brain plays a scale, with a page at an address of its own."""
 
     def __init__(
@@ -35,38 +32,19 @@ class PageDaemon:
         jack: str = "there-is-none",
         **performer: Any,
     ) -> None:
-        self.recordings = folder / "recordings"
         self.told = folder / "told"
-        self._log = folder / "log"
-        commands, events, self.port = free_ports(3)
-        self.commands, self.events = (f"tcp://127.0.0.1:{port}" for port in (commands, events))
-        settings = {
-            "midi": {"client_in": "Page In", "client_out": "Page Out"},
-            "performer": {"silence_s": 0.5, "silence_least_s": 0.3, **performer},
-            "engine": {"model": str(self.told)},
-            "control": {"commands": self.commands, "events": self.events},
-            "recording": {"folder": str(self.recordings)},
-            "page": {"address": f"127.0.0.1:{self.port}", "open": False, **(page or {})},
-        }
-        config = folder / "config.yaml"
-        config.write_text(yaml.safe_dump(settings))
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.scripted_daemon", str(config)],
-                cwd=ROOT,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"JACK_DEFAULT_SERVER": jack, "JACK_NO_START_SERVER": "1"},
-            )
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.set(zmq.LINGER, 0)
-        self._socket.connect(self.commands)
-        self._number = 0
-
-    @property
-    def log(self) -> str:
-        return self._log.read_text()
+        super().__init__(
+            folder,
+            self.told,
+            command=scripted_daemon,
+            sections={
+                "midi": {"client_in": "Page In", "client_out": "Page Out"},
+                "page": {"enabled": True, **(page or {})},
+            },
+            environment={"JACK_DEFAULT_SERVER": jack, "JACK_NO_START_SERVER": "1"},
+            **{"channel": 1, "silence_least_s": 0.3, **performer},
+        )
+        self.port = int(self._daemon.page.rpartition(":")[2])
 
     @property
     def host(self) -> str:
@@ -76,30 +54,12 @@ class PageDaemon:
     def origin(self) -> str:
         return f"http://{self.host}"
 
-    def ask(self, command: str, **args: Any) -> Any:
-        """Have a command carried out; return its result."""
-        self._number += 1
-        self._socket.send_json({"v": 1, "id": self._number, "cmd": command, "args": args})
-        while self._socket.poll(int(PATIENCE_S * 1000)):
-            reply = json.loads(self._socket.recv_multipart()[-1])
-            if reply["id"] == self._number:
-                assert reply["ok"], reply
-                return reply["result"]
-        raise AssertionError(f"no reply to {command}; the daemon says:\n{self.log}")
-
     def wait_until_ready(self) -> None:
         def is_ready() -> bool:
             assert self.process.poll() is None, self.log
             return "the page is at" in self.log and "listening (" in self.log
 
         wait_until(is_ready, "the page is there", self)
-
-    def children(self) -> list[int]:
-        """Return the processes that the supervisor has started."""
-        found: list[int] = []
-        for tasks in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            found += [int(child) for child in tasks.read_text().split()]
-        return found
 
     def process_with(self, library: str) -> int:
         """Return the one of its processes that has a library loaded."""
@@ -130,17 +90,6 @@ class PageDaemon:
             return response.status, dict(response.getheaders()), response.read()
         finally:
             connection.close()
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(PATIENCE_S)
-        if self.process.poll() is None:
-            for pid in [self.process.pid, *self.children()]:
-                os.kill(pid, signal.SIGKILL)
-        self._context.destroy()
-        sys.stdout.write(self.log)
 
 
 class Browser:
@@ -259,19 +208,7 @@ def note_off(pitch: int) -> Frame:
 
 
 def wait_until(condition: Callable[[], bool], what: str, daemon: PageDaemon) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline_s:
-            raise AssertionError(f"waited in vain until {what}; the daemon says:\n{daemon.log}")
-        time.sleep(0.02)
-
-
-def free_ports(count: int) -> Sequence[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    running_daemon.wait_until(condition, what, PATIENCE_S, daemon)
 
 
 @contextlib.contextmanager
@@ -288,3 +225,4 @@ def page_daemon(
         yield daemon
     finally:
         daemon.close()
+        sys.stdout.write(daemon.log)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,26 @@ PERFORMER_CHANNEL = 2  # as musicians count: the player's is 1
 SILENCE_S = 0.5
 
 Command = Callable[[Path], list[str]]
+Sections = Mapping[str, Mapping[str, Any]]  # of settings, in place of those that are usual here
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
-    """Return as soon as the condition holds; fail after `timeout_s`."""
+def scripted_daemon(config: Path) -> list[str]:
+    """Return the command that starts a daemon whose brain plays a scale."""
+    return [sys.executable, "-m", "tests.support.scripted_daemon", str(config)]
+
+
+def wait_until(
+    condition: Callable[[], bool],
+    what: str,
+    timeout_s: float = 60.0,
+    daemon: "RunningDaemon | None" = None,
+) -> None:
+    """Return as soon as the condition holds; fail after `timeout_s`, with what a daemon said."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline_s:
-            raise AssertionError(f"waited {timeout_s:g} s in vain until {what}")
+            said = f"; the daemon says:\n{daemon.log}" if daemon else ""
+            raise AssertionError(f"waited {timeout_s:g} s in vain until {what}{said}")
         time.sleep(0.01)
 
 
@@ -48,11 +60,13 @@ class RunningDaemon:
         *,
         page: bool = False,
         precision: str = "auto",
+        sections: Sections | None = None,
+        environment: Mapping[str, str] | None = None,
         **performer: Any,
     ) -> None:
         self.patience = patience
         self.recordings = folder / "recordings"
-        settings = {
+        settings: dict[str, Mapping[str, Any]] = {
             "midi": {"output": output},
             "performer": {"channel": PERFORMER_CHANNEL, "silence_s": SILENCE_S, **performer},
             # On a crowded machine a note shall come late rather than not at all: tests count them.
@@ -61,7 +75,8 @@ class RunningDaemon:
             "recording": {"folder": str(self.recordings)},
             "page": {"enabled": page},
         }
-        self._daemon = DaemonProcess(folder, settings, command)
+        settings |= sections or {}
+        self._daemon = DaemonProcess(folder, settings, command, environment)
         self.process = self._daemon.process
         self.page = f"http://{self._daemon.page}/"
         self._context = zmq.Context()
@@ -121,6 +136,15 @@ class RunningDaemon:
             topic, body = self._events.recv_multipart()
             came.append((topic.decode(), json.loads(body)))
         return came
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """Where it takes commands and where it tells events."""
+        return self._daemon.commands, self._daemon.events
+
+    def children(self) -> list[int]:
+        """Return the processes that the supervisor has started."""
+        return _children(self.process.pid)
 
     def descendants(self) -> list[int]:
         """Return the processes that the daemon started, and those that they started."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ class DaemonProcess:
         folder: Path,
         settings: Mapping[str, Mapping[str, Any]],
         command: Callable[[Path], list[str]] = plain_daemon,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start it.
 
@@ -34,8 +36,9 @@ class DaemonProcess:
         settings: by section; those of the control sockets are ours, and there is no page unless
             they ask for one.
         command: what starts a daemon with a config file.
+        environment: variables beside our own.
         """
-        ports = _free_ports(3)
+        ports = free_ports(3)
         self.commands, self.events = (f"tcp://127.0.0.1:{port}" for port in ports[:2])
         self.page = f"127.0.0.1:{ports[2]}"
         own = {
@@ -48,7 +51,11 @@ class DaemonProcess:
         self._log = folder / "daemon.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own program and file names
-                command(config), cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+                command(config),
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | dict(environment or {}),
             )
 
     @property
@@ -62,7 +69,8 @@ class DaemonProcess:
         return self.process.wait(within_s)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of this computer that nobody listens at."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for free in sockets:

@@ -10,7 +10,8 @@ import pytest
 from daemon.control.played import LEASE_S
 from daemon.page import tabs, web
 from daemon.page.session_log import RECENT_S
-from tests.support.page_daemon import ROOT, page_daemon
+from tests.support.page_daemon import page_daemon
+from tests.support.running_daemon import ROOT
 
 TEXT = (ROOT / "docs" / "page.md").read_text("utf-8")
 
@@ -21,7 +22,7 @@ def test_the_front_end_in_the_documentation_runs(tmp_path: Path) -> None:
     assert len(program.strip().splitlines()) <= 34
     with page_daemon(tmp_path, length=1) as daemon:
         done = subprocess.run(
-            [sys.executable, "-c", program, daemon.commands, daemon.events],
+            [sys.executable, "-c", program, *daemon.addresses],
             capture_output=True,
             text=True,
             timeout=60,

@@ -14,18 +14,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from daemon.bench.live.daemon_process import free_ports
 from daemon.control.sockets import create_keys
 from tests.support.page_daemon import (
-    ROOT,
     Browser,
     PageDaemon,
     deaf_browser,
-    free_ports,
     note_off,
     note_on,
     page_daemon,
     wait_until,
 )
+from tests.support.running_daemon import ROOT
 
 pytestmark = pytest.mark.processes
 
