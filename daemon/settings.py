@@ -41,6 +41,20 @@ class MidiSettings:
     )
     client_in: str = setting("Performer In", "", "name under which the input appears")
     client_out: str = setting("Performer Out", "", "name under which the output appears")
+    input_channel: int | None = setting(
+        None,
+        "",
+        "hear this channel alone; null: all of them",
+        minimum=1,
+        maximum=16,
+        optional=True,
+    )
+    input_lowest_key: int = setting(
+        0, "MIDI key", "keys below are not heard", minimum=0, maximum=127
+    )
+    input_highest_key: int = setting(
+        127, "MIDI key", "keys above are not heard", minimum=0, maximum=127
+    )
     loop_guard_ms: float = setting(
         30.0,
         "ms",
@@ -48,6 +62,14 @@ class MidiSettings:
         minimum=0.0,
         maximum=1000.0,
     )
+
+    def __post_init__(self) -> None:
+        """Refuse a part that holds no key."""
+        if self.input_lowest_key > self.input_highest_key:
+            raise SettingsError(
+                f"input_lowest_key = {self.input_lowest_key} lies above"
+                f" input_highest_key = {self.input_highest_key}; nothing would be heard"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,33 @@ class Switch:
         return b"--" if self.program is None else bytes((self.program,))
 
 
-class MidiParser:
-    """Reads MIDI messages of any channel as the playing of one pianist.
+@dataclass(frozen=True, slots=True)
+class PlayersPart:
+    """Which of what comes in is the player's; everything else is not heard."""
 
-    `switch` may be set anew at any time, from any thread. `counts` tells how many messages were
-    malformed and how many say nothing about playing.
+    channel: int | None = None  # 0 to 15; None: all
+    lowest_key: int = 0
+    highest_key: int = 127
+
+    def has(self, channel: int, key: int | None) -> bool:
+        """Tell whether a key on a channel is the player's, or what is said of a whole channel."""
+        is_in_range = key is None or self.lowest_key <= key <= self.highest_key
+        return is_in_range and self.channel in (None, channel)
+
+
+EVERYTHING = PlayersPart()
+
+
+class MidiParser:
+    """Reads MIDI messages of any channel, or of one part, as the playing of one pianist.
+
+    `switch` may be set anew at any time, from any thread; it is heard wherever it comes from.
+    `counts` tells how many messages were malformed, how many say nothing about playing, and how
+    many are of another part.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, part: PlayersPart = EVERYTHING) -> None:
+        self._part = part
         self.counts: Counter[str] = Counter()
         self.switch = Switch()
         self._foot = PedalSwitch()
@@ -81,17 +100,26 @@ class MidiParser:
             self.counts["malformed"] += 1
             return None
         if kind == CONTROL_CHANGE:
-            return self._control(message[1], message[2])
-        if message[1] == self.switch.key:
-            return Switched(kind == NOTE_ON and message[2] > 0)
-        if kind == NOTE_ON and message[2] > 0:
-            return self._hands.does(channel, NoteOn(message[1], message[2]))
-        return self._hands.does(channel, NoteOff(message[1]))
+            return self._control(channel, message[1], message[2])
+        return self._key(channel, message[1], message[2] if kind == NOTE_ON else 0)
 
-    def _control(self, controller: int, value: int) -> Pedal | LetGo | Switched | None:
+    def _key(self, channel: int, key: int, velocity: int) -> Played | None:
+        if key == self.switch.key:
+            return Switched(velocity > 0)
+        if not self._part.has(channel, key):
+            self.counts["other_part"] += 1
+            return None
+        return self._hands.does(channel, NoteOn(key, velocity) if velocity else NoteOff(key))
+
+    def _control(
+        self, channel: int, controller: int, value: int
+    ) -> Pedal | LetGo | Switched | None:
         if controller == self.switch.controller:
             moved = self._foot.feed(value)
             return None if moved is None else Switched(moved.down)
+        if not self._part.has(channel, None):
+            self.counts["other_part"] += 1
+            return None
         if controller == SUSTAIN:
             return self._pedal.feed(value)
         if controller == RESET_CONTROLLERS:
@@ -182,9 +210,9 @@ def _canonical(message: bytes) -> bytes:
 class Listener:
     """Turns what a port receives into what the player did. No thread, no clock of its own."""
 
-    def __init__(self, port: InputPort, guard: LoopGuard) -> None:
+    def __init__(self, port: InputPort, guard: LoopGuard, part: PlayersPart = EVERYTHING) -> None:
         self.port = port
-        self.parser = MidiParser()
+        self.parser = MidiParser(part)
         self.echoes = 0
         self._guard = guard
         self._clock = InputClock()

@@ -91,12 +91,12 @@ class Replay:
         for message in self._messages:
             if isinstance(message, BeginTurn | Steer) and message.parameters.candidates > 1:
                 chose = True
+            if turn is not None and isinstance(message, BeginTurn | Recall):
+                yield _unfinished(turn, "it was broken off: the model had to be started anew")
+                turn = None
             if isinstance(message, BeginTurn):
                 turn, planned, chose = message, [], message.parameters.candidates > 1
                 took = self._took.popleft()
-            elif turn is not None and isinstance(message, Recall):
-                yield _unfinished(turn, "it was broken off: the model had to be started anew")
-                turn = None
             elif turn is not None:
                 if not took:
                     yield _unfinished(turn, "the recording does not say how it went on")

@@ -21,12 +21,12 @@ from daemon.log import set_up_logging
 from daemon.messages.pipe_end import PipeEnd
 from daemon.messages.stage import StageFailed, StageOptions, StopStage
 from daemon.midi.awaited_ports import open_ports
-from daemon.midi.input import InputThread, Listener, LoopGuard
+from daemon.midi.input import InputThread, Listener, LoopGuard, PlayersPart
 from daemon.midi.output import Output
 from daemon.midi.ports import OutputPort, open_output
 from daemon.midi.schedule import Schedule
 from daemon.midi.sending import Report
-from daemon.settings import Settings
+from daemon.settings import MidiSettings, Settings
 from daemon.stage.brain_link import BrainLink, BrainTarget
 from daemon.stage.core import Core
 from daemon.stage.inbox import End, Inbox, ThreadFailed, asking, playing_into, presence_into
@@ -133,7 +133,7 @@ def _play(
     with contextlib.ExitStack() as stack:
         input_port, port = open_ports(settings.midi, may_be_missing=settings.page.enabled)
         output = stack.enter_context(_output(port, settings, footprint, guard, inbox.put))
-        listener = Listener(input_port, guard)
+        listener = Listener(input_port, guard, _players_part(settings.midi))
         core = Core(turns, clock, inbox, listener, output)
         control = ControlServer(settings.control, asking(inbox), now_s=clock.now_s)
         server = stack.enter_context(control)
@@ -146,6 +146,11 @@ def _play(
         stack.enter_context(InputThread(listener, heard, present))
         core.run(brain, server, supervisor.send)
     core.drain()
+
+
+def _players_part(midi: MidiSettings) -> PlayersPart:
+    channel = None if midi.input_channel is None else midi.input_channel - 1
+    return PlayersPart(channel, midi.input_lowest_key, midi.input_highest_key)
 
 
 def _end(message: StopStage | None) -> End:

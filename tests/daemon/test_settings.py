@@ -235,3 +235,11 @@ presets:
         ":6: presets.calm stands here a second time",
         ":7: presets.flat must be made of lines `name: value`",
     ]
+
+
+def test_a_part_without_keys_is_refused(tmp_path: Path) -> None:
+    problems = _problems(tmp_path, "midi: {input_lowest_key: 60, input_highest_key: 59}\n")
+
+    assert problems == [
+        ":1: midi: input_lowest_key = 60 lies above input_highest_key = 59; nothing would be heard"
+    ]

@@ -14,6 +14,7 @@ from daemon.midi.input import (
     LoopGuard,
     MidiParser,
     Played,
+    PlayersPart,
     Switch,
 )
 from perceivers.events import NoteOff, NoteOn, Pedal
@@ -192,3 +193,21 @@ def test_even_the_sustain_pedal_may_stand_for_a_footswitch() -> None:
 
     assert parser.parse(b"\xb0\x40\x7f") == Switched(True)
     assert MidiParser().parse(b"\xc0\x00") is None
+
+
+def test_only_the_players_channel_and_keys_are_heard() -> None:
+    parser = MidiParser(PlayersPart(channel=2, lowest_key=40, highest_key=59))
+
+    heard = [
+        parser.parse(bytes(message))
+        for message in (
+            (0x92, 40, 64), (0x92, 59, 64), (0x92, 60, 64), (0x92, 39, 64), (0x91, 50, 64),
+            (0x82, 60, 0), (0x82, 40, 0), (0xB2, 64, 127), (0xB1, 64, 0), (0xB1, 123, 0),
+        )
+    ]  # fmt: skip
+
+    assert [event for event in heard if event is not None] == [
+        NoteOn(40, 64), NoteOn(59, 64), NoteOff(40), Pedal(True),
+    ]  # fmt: skip
+    assert parser.counts["other_part"] == 6
+    assert parser.parse(bytes((0xFC,))) == LetGo()  # of no channel

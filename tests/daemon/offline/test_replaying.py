@@ -24,6 +24,7 @@ from daemon.messages.brain import (
     Planned,
     Quit,
     Recall,
+    Return,
     Steer,
     ToBrain,
     Took,
@@ -160,6 +161,10 @@ def recorded(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) 
         playing.say(Conclude(2, from_s))
         playing.next_of(PlanComplete)
         playing.end_turn(2, [TimedEvent(s + 0.0002, event) for s, event in playing.planned])
+        playing.say(Return(1, 0.25))  # another take of it
+        playing.say(BeginTurn(3, playing.now_s(), frozenset(), replace(PARAMETERS, seed=9)))
+        playing.until_planned(4)
+        playing.end_turn(3, sent(playing.planned, playing.planned[-1].time_s))
     (path,) = folder.glob("*.mid")
     return path
 
@@ -193,8 +198,9 @@ def test_every_turn_is_the_same_again(recorded: Path, run: Run) -> None:
     assert re.findall(r"turn (\d) \(seed (\d)\): \d+ notes, the same", out) == [
         ("1", "5"),
         ("2", "8"),
+        ("3", "9"),
     ]
-    assert "2 turns, 0 differ (fp32 on CPUExecutionProvider" in out
+    assert "3 turns, 0 differ (fp32 on CPUExecutionProvider" in out
 
 
 def test_another_seed_is_told_where_it_differs(recorded: Path, run: Run, tmp_path: Path) -> None:
@@ -239,15 +245,27 @@ def test_a_recording_goes_on_from_the_one_before(recorded: Path, run: Run, tmp_p
 def test_a_session_that_is_cut_is_played_as_far_as_it_goes(
     recorded: Path, run: Run, tmp_path: Path
 ) -> None:
-    def without_the_end(line: Line) -> Line | None:
-        is_end = isinstance(line, EndTurn) and line.turn == 2
-        return None if is_end else line
+    ended = []
 
-    code, out, _ = run(changed(recorded, tmp_path / "cut.mid", without_the_end))
+    def until_the_second_end(line: Line) -> Line | None:
+        ended.extend([line] if isinstance(line, EndTurn) else [])
+        return line if len(ended) < 2 else None
+
+    code, out, _ = run(changed(recorded, tmp_path / "cut.mid", until_the_second_end))
 
     assert code == 1
     assert "turn 1 (seed 5): " in out
     assert "turn 2 (seed 8): the recording ends before it does" in out
+
+
+def test_a_turn_of_which_the_model_died_is_told(recorded: Path, run: Run, tmp_path: Path) -> None:
+    def without_the_end(line: Line) -> Line | None:
+        return None if isinstance(line, EndTurn) and line.turn == 2 else line
+
+    code, out, _ = run(changed(recorded, tmp_path / "died.mid", without_the_end))
+
+    assert code == 1
+    assert "turn 2 (seed 8): it was broken off" in out
 
 
 def test_bytes_that_are_cut_are_refused(recorded: Path, run: Run, tmp_path: Path) -> None:
@@ -296,6 +314,7 @@ def test_another_model_is_refused(recorded: Path, run: Run) -> None:
         Steer(PARAMETERS),
         EndTurn(3, HEARD, (TimedEvent(1 / 3, Pedal(True)),)),
         Recall(()),
+        Return(2, 0.125),
         Took(3, 17),
     ],
 )
