@@ -58,7 +58,7 @@ def test_what_is_not_allowed_is_refused_in_words(browser: Browser, daemon: Runni
 
 
 def test_a_choice_a_list_and_nothing_are_set(browser: Browser, daemon: RunningDaemon) -> None:
-    browser.click("#steering-first ~ details summary")
+    browser.click("#more summary")
 
     browser.click('input[name="parameter-length_unit"][value="notes"]')
     wait_for(lambda: parameter(daemon, "length_unit") == "notes", "notes are counted", 10)

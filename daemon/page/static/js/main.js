@@ -74,8 +74,11 @@ class Page {
       this.score.withdraw();
     },
     state: ({ state, time_s: timeS }) => {
-      this.status.state(state);
-      if (state === "performing") this.score.handOver(timeS ?? this.clock.sessionS());
+      this.status.state(state, this.steering.values);
+      if (state === "performing") {
+        this.sound.answer.accept();
+        this.score.handOver(timeS);
+      }
       if (state === "degraded") this.#degraded();
     },
     turn: ({ turn, time_s: timeS }) => {
@@ -117,7 +120,7 @@ class Page {
     this.commands.take(schema);
     this.steering.take(schema, parameters);
     this.status.begin(info);
-    this.status.state(state.state, state.missing);
+    this.status.state(state.state, parameters, state.missing);
     this.keeping.load();
     this.playingIn.load();
     performance.mark("performer-ready"); // for the figures, and for the browser's own tools
@@ -142,7 +145,7 @@ class Page {
   async #degraded() {
     this.#performerGone();
     const asked = await this.connection.command("state").catch(() => null);
-    if (asked) this.status.state(asked.state, asked.missing);
+    if (asked) this.status.state(asked.state, this.steering.values, asked.missing);
   }
 
   /** Silence is heard at once; the daemon, which makes it true, answers some milliseconds later. */

@@ -46,6 +46,11 @@ export class Answer {
     this.withdraw();
   }
 
+  /** Another turn begins, perhaps with the number of the one before. */
+  accept() {
+    this.refused = null;
+  }
+
   /** A turn is over: what the daemon released at its end was not planned. */
   finish(turn, atS) {
     if (turn !== this.turn) return;

@@ -12,9 +12,9 @@ export class Status {
     this.link = {};
   }
 
-  /** The state of the Performer; `missing` says which parts are, where that was told. */
-  state(state, missing = {}) {
-    this.#say(state, doing(state, missing));
+  /** The state of the Performer, as its parameters are; `missing` says which parts are. */
+  state(state, parameters, missing = {}) {
+    this.#say(state, doing(state, parameters, missing));
   }
 
   /** There is nobody to tell the state. */

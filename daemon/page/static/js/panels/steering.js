@@ -9,6 +9,7 @@ export class Steering {
   constructor(connection) {
     this.connection = connection;
     this.controls = new Map();
+    this.values = {};
     this.made = null;
   }
 
@@ -22,6 +23,7 @@ export class Steering {
 
   /** Show values that the daemon has, whoever set them. */
   show(parameters) {
+    Object.assign(this.values, parameters);
     for (const [name, value] of Object.entries(parameters)) this.controls.get(name)?.show(value);
   }
 

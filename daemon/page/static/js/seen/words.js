@@ -10,6 +10,8 @@ const DOING = {
   degraded: ["Not complete", "A part is missing; it is being looked for."],
   stopping: ["Ending", "The Performer is being shut down."],
 };
+const PLAYED_OVER = "Play along if you like; Stop ends the answer.";
+const ON_COMMAND = "Play, and press Perform when the Performer shall go on.";
 const MISSING = {
   model: "The model does not run just now; it is started again.",
   input: "The MIDI input is gone; it is taken again as soon as it is back.",
@@ -18,10 +20,17 @@ const MISSING = {
 const TOKENS_PER_NOTE = 4.7; // as piano music needs on average
 
 /** A short name and a sentence for a state. */
-export function doing(state, missing = {}) {
-  const [name, sentence] = DOING[state] ?? [state, ""];
+export function doing(state, parameters, missing = {}) {
+  const [name, sentence] = DOING[state] ?? [spoken(state), ""];
   const [part] = Object.keys(missing);
-  return { name, sentence: state === "degraded" && part ? (MISSING[part] ?? sentence) : sentence };
+  if (state === "degraded") return { name, sentence: MISSING[part] ?? sentence };
+  if (state === "performing" && parameters.when_played_over !== "yield") {
+    return { name, sentence: PLAYED_OVER };
+  }
+  if (state === "listening" && !parameters.trigger?.includes("silence")) {
+    return { name, sentence: ON_COMMAND };
+  }
+  return { name, sentence };
 }
 
 /** Rows [label, value, explanation] that everybody may want to see. */
