@@ -47,7 +47,8 @@ test: lint | jack-tools ## lint, types, unit tests, and the daemon under a priva
 
 .PHONY: test-fast
 test-fast: $(DEV)/.installed ## the tests that need neither JACK nor processes of their own, for the edit loop
-	$(PYTEST) $(SHARED) -m "not jack and not page and not alsa and not processes" $(ARGS)
+	SIMULATION_SESSIONS=20 $(PYTEST) $(SHARED) \
+		-m "not jack and not page and not alsa and not processes" $(ARGS)
 
 .PHONY: lint
 lint: $(DEV)/.installed ## style and types alone

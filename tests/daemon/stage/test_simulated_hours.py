@@ -22,7 +22,7 @@ from tests.support.simulation.session import Session
 from tests.support.simulation.stage import SimulatedStage
 
 FIRST_SEED = int(os.environ.get("SIMULATION_SEED", "0"))
-SESSIONS = 100
+SESSIONS = int(os.environ.get("SIMULATION_SESSIONS", "100"))  # `make test-fast` plays a few
 TURNS = 100
 SESSIONS_TO_FIND_IT = 10
 
