@@ -477,7 +477,9 @@ def _exchanges_taken_back(actions: list[Action], hand_overs: list[HandOver]) -> 
             return action.turns
     if not any(isinstance(action, BeginTurn) for action in actions):
         return 1  # undo
-    (recall,) = (action for action in actions if isinstance(action, Recall))
+    recall = next((action for action in actions if isinstance(action, Recall)), None)
+    if recall is None:
+        return 1  # nobody has told the brain: its memory will show it
     heard = [event for _, event in recall.history]
     last = [event for _, event in sorted(hand_overs[-1].truth, key=_moment)]
     return 1 if len(heard) >= len(last) or len(hand_overs) == 1 else 2
