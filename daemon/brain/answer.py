@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from daemon.brain import limits
+from daemon.brain import ending, limits
 from daemon.brain.ducking import Ducking
 from daemon.messages.brain import CLOSING_S, LAST_PHRASE_S
 from daemon.parameters import LengthUnit, Parameters, WhenPlayedOver
@@ -45,6 +45,7 @@ class Answer:
     last_onset_s: float = 0.0
     rest_by_s: float | None = None  # by when it closes at the latest, or at its next rest
     closing_from_s: float | None = None
+    was_taken_back: bool = False
     complete: bool = False
     ducking: Ducking = field(default_factory=Ducking)
     sampling: SamplingSettings = field(init=False)
@@ -117,6 +118,7 @@ class Answer:
             if self.own.get(pitch, math.inf) <= taken_s:
                 del self.own[pitch]
         self.closing_from_s = self.last_event_s = from_s
+        self.was_taken_back = True
 
     def is_over(self, now_s: float) -> bool:
         """Tell whether all is played; once its length is reached, the answer closes first."""
@@ -126,16 +128,32 @@ class Answer:
             return False
         return not self.own or now_s - self.closing_from_s >= CLOSING_S
 
+    def ending(self, now_s: float) -> float:
+        """Return how far its ending has come: 0 before it, 1 at the end."""
+        remaining_s = self._remaining_s(now_s)
+        if self.rest_by_s is not None:
+            remaining_s = min(remaining_s, self.rest_by_s - now_s)
+        return ending.progress(remaining_s, self.parameters.ending_s)
+
+    def _remaining_s(self, now_s: float) -> float:
+        """Return how much longer it will be, as far as can be told."""
+        played_s = now_s - self.start_s
+        if self.parameters.length_unit == LengthUnit.OPEN:
+            return math.inf
+        if self.parameters.length_unit == LengthUnit.NOTES:
+            notes = self.parameters.length - self.notes
+            return notes * played_s / self.notes if self.notes else math.inf
+        return self._length_s() - played_s
+
+    def _length_s(self) -> float:
+        if self.parameters.length_unit == LengthUnit.MATCH and self.phrase_s:
+            return max(SHORTEST_MATCH_S, self.phrase_s)
+        return self.parameters.length
+
     def _length_reached(self, now_s: float) -> bool:
-        length = self.parameters.length
-        match self.parameters.length_unit:
-            case LengthUnit.NOTES:
-                return self.notes >= length
-            case LengthUnit.OPEN:
-                return False
-            case LengthUnit.MATCH if self.phrase_s:
-                length = max(SHORTEST_MATCH_S, self.phrase_s)
-        return now_s - self.start_s >= length
+        if self.parameters.length_unit == LengthUnit.NOTES:
+            return self.notes >= self.parameters.length
+        return self._remaining_s(now_s) <= 0.0
 
     def _rests(self, now_s: float) -> bool:
         if self.rest_by_s is None:
@@ -162,6 +180,9 @@ class Answer:
             return mask
         if self.closing_from_s is not None:
             mask = _narrowed(mask, _CLOSING)
+            if self.parameters.ending_s and not self.was_taken_back:
+                longest_s = self.parameters.longest_note_s - 0.1  # before it must come up
+                mask = _narrowed(mask, ending.holding(self.own, now_s, longest_s))
         elif not self.notes and can_strike:
             return _narrowed(mask, _OPENING)
         pace = v.STEPS_PER_SECOND * self.parameters.tempo_scale  # written steps in a second

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from daemon.brain import ending
 from daemon.brain.answer import Answer
 from daemon.brain.following import PLAYER_NOTES, Following, Lately
 from daemon.brain.memory import Bookmark, Memory, TokenEngine
@@ -295,5 +296,9 @@ class Performer:
             towards_player = turn.following.lean()
             if towards_player is not None:
                 logits = logits + parameters.follow * towards_player
+        how_far = answer.ending(now_s)
+        if how_far:
+            loudness = self._memory.state.velocity_bin
+            logits = logits + ending.lean(how_far, 0 if loudness is None else loudness)
         allowed = answer.allowed(self._memory.state, now_s, turn.rendering.keys)
         return sample(logits, allowed, answer.sampling, answer.rng)

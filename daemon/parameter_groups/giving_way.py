@@ -43,6 +43,14 @@ class GivingWay(TurnTaking):
         applies=Applies.NEXT_TOKEN,
         choices=tuple(WhenPlayedOver),
     )
+    ending_s: float = parameter(
+        3.0,
+        "s",
+        "so long before its end an answer begins to slow down and to soften; 0: it just stops",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.0,
+        maximum=30.0,
+    )
     held_keys: str = parameter(
         HeldKeys.KEEP.value,
         "",

@@ -48,7 +48,7 @@ def answer(parameters: Parameters) -> list[TimedEvent]:
 @cache
 def answers(**limited: object) -> list[list[TimedEvent]]:
     """Return twenty answers, the same but for the limits."""
-    usual = {"length": float(NOTES), "length_unit": LengthUnit.NOTES.value}
+    usual = {"length": float(NOTES), "length_unit": LengthUnit.NOTES.value, "ending_s": 0.0}
     return [answer(Parameters(seed=seed, **(usual | limited))) for seed in range(ANSWERS)]
 
 
@@ -121,6 +121,8 @@ def test_no_more_keys_are_down_than_allowed() -> None:
 def test_no_key_is_down_for_longer_than_allowed() -> None:
     free = [length_s for events in answers() for length_s in lengths_s(events)]
     limited = [s for events in answers(longest_note_s=0.1) for s in lengths_s(events)]
+    ending = answers(longest_note_s=0.1, ending_s=3.0)
+    limited += [s for events in ending for s in lengths_s(events)]
 
     assert max(free) > 0.2
     assert 0.0 < max(limited) <= 0.1 + 1e-6
