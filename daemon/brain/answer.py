@@ -37,6 +37,7 @@ class Answer:
     held: set[int]  # keys that the player holds: no sounding key is struck or released here
     rng: np.random.Generator
     phrase_s: float = 0.0  # how long the player's last phrase was; 0: there was none
+    bar_s: float = 2.0  # how long a bar is
     own: dict[int, float] = field(default_factory=dict)  # pitches that sound, and since when
     own_pedal: bool = False
     struck_s: deque[float] = field(default_factory=lambda: deque(maxlen=limits.MOST_IN_WINDOW))
@@ -148,7 +149,8 @@ class Answer:
     def _length_s(self) -> float:
         if self.parameters.length_unit == LengthUnit.MATCH and self.phrase_s:
             return max(SHORTEST_MATCH_S, self.phrase_s)
-        return self.parameters.length
+        is_bars = self.parameters.length_unit == LengthUnit.BARS
+        return self.parameters.length * (self.bar_s if is_bars else 1.0)
 
     def _length_reached(self, now_s: float) -> bool:
         if self.parameters.length_unit == LengthUnit.NOTES:

@@ -15,6 +15,7 @@ from daemon.brain.candidates import SEGMENT_S, Candidate, Chooser, Fork, Judge
 from daemon.brain.judge import judge_by_likelihood
 from daemon.brain.memory import TokenEngine
 from daemon.brain.performer import Performer, Turn
+from daemon.messages.brain import HAND_OVERS
 from daemon.parameters import Parameters
 from perceivers.events import TimedEvent
 
@@ -35,6 +36,7 @@ class ChoosingPerformer(Performer):
         super().__init__(engine, context)
         self._chooser = Chooser(judge)
         self._heard: deque[TimedEvent] = deque(maxlen=HEARD_EVENTS)
+        self._heard_before: list[tuple[TimedEvent, ...]] = []  # each of the last turns
         self._can_judge: bool | None = None  # in this turn; None: not asked yet
         self._fork: Fork | None = None
 
@@ -55,6 +57,7 @@ class ChoosingPerformer(Performer):
         """Forget everything heard, and the turn."""
         self._fork = None
         self._heard.clear()
+        self._heard_before.clear()
         super().forget()
 
     def hear(self, events: Sequence[TimedEvent]) -> None:
@@ -70,11 +73,20 @@ class ChoosingPerformer(Performer):
         parameters: Parameters,
         rng: np.random.Generator,
         phrase_s: float = 0.0,
+        bar_s: float = 2.0,
     ) -> None:
         """Continue at `start_s`: the silence up to it is heard, and nothing planned lies before."""
         self._take_back()
+        self._heard_before = [*self._heard_before, tuple(self._heard)][-HAND_OVERS:]
         self._can_judge = None
-        super().begin_turn(start_s, held, parameters, rng, phrase_s)
+        super().begin_turn(start_s, held, parameters, rng, phrase_s, bar_s)
+
+    def take_back(self, turns: int, by_s: float) -> None:
+        """Go back to before the last turn, or the last but one: all since is forgotten."""
+        self._take_back()
+        super().take_back(turns, by_s)
+        self._heard = deque(self._heard_before[-turns], maxlen=HEARD_EVENTS)
+        del self._heard_before[-turns:]
 
     def steer(self, parameters: Parameters) -> None:
         """Use these parameters from the next token on."""

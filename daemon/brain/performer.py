@@ -163,6 +163,7 @@ class Performer:
         parameters: Parameters,
         rng: np.random.Generator,
         phrase_s: float = 0.0,
+        bar_s: float = 2.0,
     ) -> None:
         """Continue at `start_s`: the silence up to it is heard, and nothing planned lies before."""
         bookmark = self._memory.bookmark()
@@ -170,7 +171,7 @@ class Performer:
         self._hand_overs = [*self._hand_overs, before][-HAND_OVERS:]
         self._memory.pin([each.bookmark for each in self._hand_overs])
         self._memory.wait_until(start_s)
-        answer = Answer(start_s, parameters, set(held), rng, phrase_s)
+        answer = Answer(start_s, parameters, set(held), rng, phrase_s, bar_s)
         rendering = Rendering(start_s, parameters)
         following = Following(self._player.manner())
         self._turn = Turn(answer, rendering, following, bookmark, self._struck)

@@ -11,9 +11,9 @@ def tell(performer: Performer, message: ToBrain) -> None:
     match message:
         case Hear(events):
             performer.hear(events)
-        case BeginTurn(_, start_s, held, parameters, phrase_s):
+        case BeginTurn(_, start_s, held, parameters, phrase_s, bar_s):
             rng = np.random.default_rng(parameters.seed)
-            performer.begin_turn(start_s, held, parameters, rng, phrase_s)
+            performer.begin_turn(start_s, held, parameters, rng, phrase_s, bar_s)
         case Steer(parameters):
             performer.steer(parameters)
         case Conclude(_, from_s):

@@ -34,6 +34,7 @@ class BeginTurn:
     held: frozenset[int]  # pitches whose keys the player holds: not to be struck or released
     parameters: Parameters
     phrase_s: float = 0.0  # how long the player's last phrase was; 0: there was none
+    bar_s: float = 2.0  # how long a bar is
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,14 @@ class LetGo:
 
 
 @dataclass(frozen=True, slots=True)
+class Clocked:
+    """A tick of a MIDI clock; or, with `sixteenths`, where in the song the next tick will be."""
+
+    sixteenths: int | None = None
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Switched:
     """The player's footswitch, or what stands for it, went down or up."""
 
@@ -158,6 +166,7 @@ class Back:
 
 Occurrence = (
     Commanded
+    | Clocked
     | Heard
     | LetGo
     | Switched

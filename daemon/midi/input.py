@@ -7,18 +7,21 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.messages.turns import LetGo, Switched
+from daemon.messages.turns import Clocked, LetGo, Switched
 from daemon.midi.hands import Hands
 from daemon.midi.ports import PRESENCE_S, InputPort
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, PedalSwitch
 from perceivers.midi_numbers import (
+    CLOCK,
     CONTROL_CHANGE,
     NOTE_OFF,
     NOTE_ON,
     NOTES_OFF,
     PROGRAM_CHANGE,
     RESET_CONTROLLERS,
+    SONG_POSITION,
     SOUND_OFF,
+    START,
     STOP,
     SUSTAIN,
     SYSTEM_RESET,
@@ -33,7 +36,7 @@ _MAX_DRIFT = 2e-4  # two clocks agree to 100 parts in a million each
 _MAX_CORRECTION_NS = 100_000_000
 
 
-Played = Event | LetGo | Switched
+Played = Event | LetGo | Switched | Clocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,8 @@ class MidiParser:
             return None
         if message[0] in (STOP, SYSTEM_RESET):
             return self._let_go()
+        if message[0] in (CLOCK, START, SONG_POSITION):
+            return self._clock(message)
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         if kind == PROGRAM_CHANGE and message[1:] == self.switch.program_bytes:
             return Switched(down=True, stays=False)
@@ -102,6 +107,16 @@ class MidiParser:
         if kind == CONTROL_CHANGE:
             return self._control(channel, message[1], message[2])
         return self._key(channel, message[1], message[2] if kind == NOTE_ON else 0)
+
+    def _clock(self, message: bytes) -> Clocked | None:
+        if message[0] == CLOCK:
+            return Clocked()
+        if message[0] == START:
+            return Clocked(sixteenths=0)
+        if len(message) != 3 or max(message[1:]) > 127:
+            self.counts["malformed"] += 1
+            return None
+        return Clocked(sixteenths=message[1] + 128 * message[2])
 
     def _key(self, channel: int, key: int, velocity: int) -> Played | None:
         if key == self.switch.key:
@@ -226,9 +241,10 @@ class Listener:
     def take(self, now_ns: int) -> tuple[int, Played] | None:
         """Return the next thing played and its moment; None when nothing is waiting."""
         while (received := self.port.receive()) is not None:
-            self._last_received_ns = now_ns
             message, delta_s = received
             time_ns = self._clock.time_ns(delta_s, now_ns)
+            if message[:1] != bytes((CLOCK,)):  # that somebody counts does not say that he plays
+                self._last_received_ns = now_ns
             if self._guard.is_echo(message, now_ns):
                 self.echoes += 1
                 continue

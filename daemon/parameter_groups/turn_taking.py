@@ -12,6 +12,7 @@ class LengthUnit(StrEnum):
 
     SECONDS = "seconds"
     NOTES = "notes"
+    BARS = "bars"  # of the MIDI clock
     MATCH = "match"  # as long as the player's last phrase
     OPEN = "open"  # until it is handed back
 
@@ -28,6 +29,8 @@ class Entry(StrEnum):
 
     AT_ONCE = "at_once"
     IN_TIME = "in_time"
+    BEAT = "beat"  # of the MIDI clock
+    BAR = "bar"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class TurnTaking(Choosing):
 
     length: float = parameter(
         15.0,
-        "s or notes",
+        "s, notes, bars",
         "how long an answer is, in what length_unit counts",
         applies=Applies.NEXT_TOKEN,
         minimum=1.0,
@@ -101,7 +104,15 @@ class TurnTaking(Choosing):
     entry: str = parameter(
         Entry.AT_ONCE.value,
         "",
-        "whether an answer begins at once or on the player's own pulse",
+        "when an answer begins: at once, on your own pulse, or on a beat or bar of the MIDI clock",
         applies=Applies.NEXT_TURN,
         choices=tuple(Entry),
+    )
+    beats_per_bar: int = parameter(
+        4,
+        "beats",
+        "how many beats of the MIDI clock make a bar",
+        applies=Applies.NEXT_TURN,
+        minimum=1,
+        maximum=16,
     )

@@ -177,7 +177,7 @@ class Core:
                 self._happened(item)  # the turns lift the hands themselves
                 for timed in self._players.all_lifted(self._clock.now_s()):
                     self._tell_played(PLAYER, timed)
-            case t.Lost() | t.Back() | t.Switched():
+            case t.Lost() | t.Back() | t.Switched() | t.Clocked():
                 self._happened(item)
             case Sent() | t.Released() | Panicked() | OutputLost() | OutputBack():
                 self._output_reported(item)
@@ -359,7 +359,10 @@ class Core:
 
     def _counts(self) -> dict[str, int]:
         """Return what was not heard and what was not sent, by reason."""
-        heard = self._listener.parser.counts | {"echoes": self._listener.echoes}
+        heard = self._listener.parser.counts | {
+            "echoes": self._listener.echoes,
+            "clock_refused": self.turns.tempo.refused,
+        }
         return {f"input_{reason}": count for reason, count in heard.items()} | {
             f"output_{reason}": count for reason, count in self._output.counts.items()
         }

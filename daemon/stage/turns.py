@@ -28,6 +28,7 @@ from daemon.parameters import (
 from daemon.stage.footswitch import Footswitch, Tap
 from daemon.stage.past import History, Past
 from daemon.stage.phrase import Phrase
+from daemon.stage.tempo import Tempo
 from daemon.stage.turn import Ending, Turn
 from perceivers.errors import SettingsError
 from perceivers.events import NoteOff, NoteOn, TimedEvent
@@ -66,6 +67,7 @@ class Turns:
         self._past = Past(history, self._phrase)
         self._take_back: t.AnotherTake | t.Undo | None = None  # when the turn has ended
         self._foot = Footswitch()
+        self.tempo = Tempo()
         self._tapped: int | None = None  # the turn that the last tap began, with nothing before it
         self._waiting: tuple[Parameters, str] | None = None  # a turn, for the player's hands
 
@@ -178,6 +180,14 @@ class Turns:
         return self._take(with_changes(self.parameters, perform.changes), "command")
 
     @_on.register
+    def _clocked(self, clocked: t.Clocked) -> list[Action]:
+        if clocked.sixteenths is None:
+            self.tempo.tick(clocked.at_s)
+        else:
+            self.tempo.place(clocked.sixteenths)
+        return []
+
+    @_on.register
     def _switched(self, moved: t.Switched) -> list[Action]:
         tap = self._foot.moves(moved.down, moved.at_s)
         if not moved.stays:
@@ -190,7 +200,7 @@ class Turns:
         """Give the turn back, or take it."""
         self._tapped = None
         if self._turn is not None:
-            return self._finish(t.Finish())
+            return self._finish(t.Finish()) if self.state is State.PERFORMING else []
         if self._refusals():
             return []
         is_phrase = self._phrase.notes >= self.parameters.phrase_notes
@@ -229,7 +239,8 @@ class Turns:
         parameters = self._with_seed(parameters)
         held, phrase_s = frozenset(self._phrase.held), self._phrase.length_s
         start_s = self._entry_s(parameters)
-        begin = BeginTurn(self._turns + 1, start_s, held, parameters, phrase_s)
+        bar_s = self.tempo.bar_s(parameters.beats_per_bar)
+        begin = BeginTurn(self._turns + 1, start_s, held, parameters, phrase_s, bar_s)
         self._past.handed_over(begin, is_seeded=is_seeded)
         return [*released, *self._perform_from(begin, decision_s, reason)]
 
@@ -306,9 +317,12 @@ class Turns:
         return self._tell_heard(released)
 
     def _entry_s(self, parameters: Parameters) -> float:
-        """Return when the answer begins: now, or on the player's next beat."""
+        """Return when the answer begins: now, or on the next beat of the player or the clock."""
         if parameters.entry == Entry.AT_ONCE:
             return self._now_s
+        if parameters.entry in (Entry.BEAT, Entry.BAR):
+            beats = parameters.beats_per_bar if parameters.entry == Entry.BAR else 1
+            return self.tempo.next_s(self._now_s + LEFT_TO_COMPUTE_S, beats)
         return self._phrase.next_beat_s(self._now_s + LEFT_TO_COMPUTE_S)
 
     @_on.register

@@ -90,7 +90,7 @@ timing: fast
         ":6: performer.temperature = 9 is not allowed; allowed: a number from 0.1 to 2",
         ":8: performer.length stands here a second time",
         ":9: performer.length_unit = 'miles' is not allowed; allowed: one of seconds, notes, "
-        "match, open",
+        "bars, match, open",
         ":11: engine.threads = 1.5 is not allowed; allowed: a whole number from 1 to 256",
         ":12: timing must be made of lines `name: value`",
     ]

@@ -123,10 +123,11 @@ class PreparedPerformer(ChoosingPerformer):
         parameters: Parameters,
         rng: np.random.Generator,
         phrase_s: float = 0.0,
+        bar_s: float = 2.0,
     ) -> None:
         """Continue at `start_s` with the next piece."""
         self._start_s = start_s
-        super().begin_turn(start_s, held, parameters, rng, phrase_s)
+        super().begin_turn(start_s, held, parameters, rng, phrase_s, bar_s)
         self._dictation.dictate(self._pieces.pop(0) if self._pieces else ())
 
     def plan(self, until_s: float, most_tokens: int) -> list[TimedEvent]:

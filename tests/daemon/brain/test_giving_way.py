@@ -211,6 +211,16 @@ def test_an_answer_may_be_as_long_as_the_phrase() -> None:
     assert length_of(beginning(EvenEngine(), match, phrase_s=0.1)) >= 1.0
 
 
+def test_an_answer_may_be_a_number_of_bars() -> None:
+    performer = Performer(EvenEngine(), 1024)
+    performer.hear(PHRASE)
+    bars = Parameters(seed=1, length=3.0, length_unit=LengthUnit.BARS.value)
+    rng = np.random.default_rng(1)
+    performer.begin_turn(START_S, frozenset(), bars, rng, bar_s=1.5)
+
+    assert 4.5 <= length_of(performer) <= 4.5 + CLOSING_S + 1.0
+
+
 def test_an_open_answer_goes_on_until_it_is_told() -> None:
     endless = Parameters(seed=1, length=1.0, length_unit=LengthUnit.OPEN.value)
 

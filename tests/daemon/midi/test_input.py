@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.messages.turns import LetGo, Switched
+from daemon.messages.turns import Clocked, LetGo, Switched
 from daemon.midi.input import (
     InputClock,
     InputThread,
@@ -60,7 +60,7 @@ def test_what_asks_for_silence_lets_go_of_everything() -> None:
 
 def test_what_says_nothing_about_playing_is_counted_and_ignored() -> None:
     parser = MidiParser()
-    for message in ((0xF8,), (0xFE,), (0xF0, 1, 2, 0xF7), (0xC0, 5), (0xE0, 0, 64), (0xB0, 7, 99)):
+    for message in ((0xFB,), (0xFE,), (0xF0, 1, 2, 0xF7), (0xC0, 5), (0xE0, 0, 64), (0xB0, 7, 99)):
         assert parser.parse(bytes(message)) is None
 
     assert parser.counts == {"ignored": 6}
@@ -211,3 +211,20 @@ def test_only_the_players_channel_and_keys_are_heard() -> None:
     ]  # fmt: skip
     assert parser.counts["other_part"] == 6
     assert parser.parse(bytes((0xFC,))) == LetGo()  # of no channel
+
+
+def test_a_clock_ticks_and_says_where_in_the_song_it_is() -> None:
+    assert parsed((0xFA,), (0xF8,), (0xF2, 2, 1), (0xFB,), (0xF2, 2)) == [
+        Clocked(sixteenths=0),
+        Clocked(),
+        Clocked(sixteenths=130),
+    ]
+
+
+def test_a_clock_alone_does_not_say_that_somebody_plays() -> None:
+    port = ScriptedInput()
+    listener = Listener(port, LoopGuard(0))
+    port.waiting.append((b"\xf8", 0.0))
+
+    assert listener.take(10_000 * MS) is not None
+    assert listener.is_quiet(10_001 * MS)

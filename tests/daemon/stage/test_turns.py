@@ -167,6 +167,37 @@ def test_an_answer_in_time_begins_on_the_players_pulse() -> None:
     assert begin.start_s == pytest.approx(4.5)
 
 
+def clocked(turns: Turns, bpm: float, from_s: float, ticks: int = 97) -> None:
+    turns.handle(t.Clocked(sixteenths=0), from_s)
+    for number in range(ticks):
+        at_s = from_s + number * 60.0 / bpm / 24
+        turns.handle(t.Clocked(at_s=at_s), at_s)
+
+
+@pytest.mark.parametrize(("entry", "start_s"), [(Entry.BEAT, 4.5), (Entry.BAR, 5.5)])
+def test_an_answer_may_begin_on_a_beat_or_a_bar_of_the_clock(entry: Entry, start_s: float) -> None:
+    turns = listening(replace(PARAMETERS, entry=entry, beats_per_bar=3))
+    clocked(turns, 120.0, from_s=1.0)
+
+    (begin,) = told(turns.handle(t.Perform(), 4.2))
+
+    assert isinstance(begin, BeginTurn)
+    assert begin.start_s == pytest.approx(start_s)
+    assert begin.bar_s == pytest.approx(1.5)
+
+
+def test_without_a_clock_an_answer_on_the_bar_begins_at_once() -> None:
+    turns = listening(replace(PARAMETERS, entry=Entry.BAR))
+    clocked(turns, 3000.0, from_s=1.0)
+
+    (begin,) = told(turns.handle(t.Perform(), 3.7))
+
+    assert isinstance(begin, BeginTurn)
+    assert begin.start_s == pytest.approx(3.7, abs=0.021)
+    assert begin.bar_s == 2.0
+    assert turns.tempo.refused > 0
+
+
 def test_a_pedal_change_puts_the_deadline_off_but_a_pedal_that_stays_down_does_not_block() -> None:
     turns = listening()
     last_s = played(turns)

@@ -232,16 +232,16 @@ class Witness:
             self.trace.append((now_s, (happened, actions)))
         self._take_note(happened, now_s)
         is_taken_back = any(isinstance(action, t.Forget) for action in actions)
-        if is_taken_back and not isinstance(happened, t.Reset):
+        self._is_retaken = is_taken_back and not isinstance(happened, t.Reset)
+        if self._is_retaken:
             self._taken_back(actions, now_s)
         for action in actions:
             if isinstance(action, ToBrain):
                 self._told(happened, action, now_s)
             else:
                 self._done(action, now_s)
-        is_taken = isinstance(happened, t.Switched) and t.Release() in actions
-        is_taken |= isinstance(happened, t.Switched) and any(
-            isinstance(action, Conclude) for action in actions
+        is_taken = isinstance(happened, t.Switched) and any(
+            isinstance(action, t.Enter) and action.state is State.HANDING_BACK for action in actions
         )
         if t.SilenceAll() in actions or is_taken:
             self._hands.phrase_notes = self._hands.played_over = 0
@@ -358,7 +358,7 @@ class Witness:
 
     def _begun(self, happened: Occurrence, begin: BeginTurn, now_s: float) -> None:
         self.turns_begun += 1
-        self._begun_s = now_s
+        self._begun_s = begin.start_s
         self._stopped = self._withdrawn = False
         if begin.start_s < max(now_s, self._hands.last_s):
             self._break(5, f"a turn begins in the past, at {begin.start_s}")
@@ -366,7 +366,7 @@ class Witness:
             self._break(3, f"the brain takes {set(begin.held)} for held, not {self._hands.held}")
         if isinstance(happened, t.Tick):
             self._came_in(now_s)
-        is_first = isinstance(happened, t.Heard | t.Tick | t.Perform | t.Switched)
+        is_first = not self._is_retaken
         if is_first and begin.parameters.held_keys == HeldKeys.WAIT and begin.held:
             self._break(6, "a turn begins before the player's keys are up")
         if is_first and begin.parameters.held_keys == HeldKeys.RELEASE:

@@ -63,6 +63,7 @@ class Musician:
             (8, self._turn_the_knobs),
             (3, self._garble),
             (8, self._use_the_foot),
+            (3, self._start_the_clock),
             (1, self._let_go),
             (1.5, self._lose_the_brain),
             (1, self._unplug_the_output),
@@ -180,6 +181,14 @@ class Musician:
             self._stage.send(self._rng.choice(GARBAGE))
             yield self._rng.choice((0.0, 0.02))
 
+    def _start_the_clock(self) -> Iterator[float]:
+        """Let a MIDI clock run for a while: a good one, or one that is none."""
+        tick_s = self._rng.choice((0.01, 0.0208, 0.05, 0.0208, 0.8, 0.0001))
+        self._stage.send(self._rng.choice((b"\xfa", b"\xf2\x05\x01", b"\xf2\x7f\x7f", b"\xfb")))
+        for _ in range(self._rng.randint(1, 60)):
+            self._stage.send(b"\xf8")
+            yield tick_s + self._rng.uniform(0.0, 0.005)
+
     def _use_the_foot(self) -> Iterator[float]:
         """Tap, tap twice, or stay on it, with a pedal or a program; it may bounce."""
         down, up = self._rng.choice(SWITCHES)
@@ -247,6 +256,7 @@ def any_changes(rng: random.Random) -> Changes:
         "entry": rng.choice((*Entry,)).value,
         "phrase_notes": rng.choice((1, 3, 6)),
         "trigger_controller": rng.choice((None, 66)),
+        "beats_per_bar": rng.choice((1, 3, 4)),
         "trigger_program": rng.choice((None, 7)),
         "temperature": rng.choice((0.5, 1.0)),
         "when_played_over": rng.choice((*WhenPlayedOver,)).value,
