@@ -20,6 +20,7 @@ PRESSES = 200
 TURN_S = 25
 FRAMES_S = 5
 SIZES = ((1280, 800), (2560, 1440))
+CLOCKS_APART = "p.sound.clock.contextS(p.clock.pageMs(0))"
 NEAR_S = 0.05  # an onset further from every planned one is none of them
 
 
@@ -102,7 +103,10 @@ def answer(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:
     browser.driver.execute_async_script(ONSET_METER["page"], encoded)
     browser.press(*"qwertytrewq")
     daemon.wait_for_state("performing")
-    time.sleep(TURN_S - 2)
+    time.sleep(1)
+    began_s = browser.ask(CLOCKS_APART)
+    time.sleep(TURN_S - 3)
+    moved_s = browser.ask(CLOCKS_APART) - began_s
     heard, planned, leads = browser.ask("[p.onsets, p.sound.answer.begun, p.sound.answer.leadsMs]")
     shift_s = browser.ask("p.sound.answer.shiftS")
     onsets = [
@@ -114,6 +118,7 @@ def answer(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:
     # A turn is shifted as a whole; what would be heard is what differs from note to note.
     usual = statistics.median(near)
     errors = [1000 * abs(onset - usual) for onset in near]
+    gaps = [1000 * abs(later - sooner) for sooner, later in itertools.pairwise(near)]
     return {
         "notes": len(leads),
         "lead_ms": percentiles(leads, (50, 5, 1)) | {"least": round(min(leads), 1)},
@@ -121,6 +126,9 @@ def answer(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:
         "onsets": len(near),
         "onsets_not_found": len(onsets) - len(near),
         "onset_error_ms": percentiles(errors) | {"most": round(max(errors), 2)},
+        "interval_error_ms": percentiles(gaps) | {"most": round(max(gaps), 2)},
+        # A device that runs dry loses time, and whoever listens hears all that follows later.
+        "audio_clock_moved_ms": round(1000 * moved_s, 2),
     }
 
 

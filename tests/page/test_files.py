@@ -138,6 +138,19 @@ def _struck(path: Path) -> list[int]:
     ]
 
 
+def test_the_last_exchange_is_kept_under_a_name(browser: Browser, daemon: RunningDaemon) -> None:
+    answer(browser, daemon)
+    browser.click('[data-command="stop"]')
+    daemon.wait_for_state("listening")
+
+    browser.element("#capture-name").send_keys("a good one\n")
+
+    wait_for_notice(browser, "Kept as captures/a-good-one.mid")
+    kept = daemon.recordings.with_name("captures") / "a-good-one.mid"
+    wait_for(kept.exists, "it is a file", 10)
+    assert {60, 62, 64, 65, 67} <= set(_struck(kept))
+
+
 def test_recordings_are_listed_drawn_and_played(browser: Browser, daemon: RunningDaemon) -> None:
     answer(browser, daemon)
     browser.click('[data-command="stop"]')

@@ -35,7 +35,7 @@ class Page {
     );
     this.status = new Status();
     this.playingIn = new PlayingIn(notify);
-    this.keeping = new Keeping(this.sound.tape, notify);
+    this.keeping = new Keeping(this.connection, this.sound.tape, notify);
     this.#bind();
   }
 
@@ -118,6 +118,7 @@ class Page {
     for (const told of recent) this.score.play(told);
     if (recent.length > 0) byId("welcome").classList.add("is-over");
     this.commands.take(schema);
+    this.keeping.take(schema);
     this.steering.take(schema, parameters);
     this.status.begin(info);
     this.status.state(state.state, parameters, state.missing);

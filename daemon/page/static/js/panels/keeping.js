@@ -10,7 +10,8 @@ const FILES = { phrase: "last phrase", answer: "last answer", all: "this session
 
 export class Keeping {
   /** `tape` plays a recording here; `say(message, level)` shows a sentence. */
-  constructor(tape, say) {
+  constructor(connection, tape, say) {
+    this.connection = connection;
     this.tape = tape;
     this.say = say;
     this.shown = SHOWN_AT_FIRST;
@@ -21,10 +22,31 @@ export class Keeping {
         this.#save(`/session/${name}.mid`, `${FILES[name].replaceAll(" ", "-")}.mid`),
       );
     }
+    byId("capture").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#capture(byId("capture-name"));
+    });
     byId("recordings-more").addEventListener("click", () => {
       this.shown += 2 * SHOWN_AT_FIRST;
       this.load();
     });
+  }
+
+  /** Offer what the daemon can do. */
+  take(schema) {
+    byId("capture").hidden = !("capture" in schema.commands);
+  }
+
+  async #capture(field) {
+    const name = field.value.trim().replace(/[^\w-]+/g, "-"); // what names of files may have
+    try {
+      await this.connection.command("capture", { name });
+    } catch (error) {
+      this.say(error.message, "error");
+      return;
+    }
+    field.value = "";
+    this.say(`Kept as captures/${name}.mid, beside the recordings.`);
   }
 
   /** Ask which recordings there are, and show them. */
