@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from daemon.brain.candidates import SEGMENT_S, Candidate, Chooser, Fork, Judge
+from daemon.brain.grid import NO_GRID, Grid
 from daemon.brain.judge import judge_by_likelihood
 from daemon.brain.memory import TokenEngine
 from daemon.brain.performer import Performer, Turn
@@ -73,13 +74,13 @@ class ChoosingPerformer(Performer):
         parameters: Parameters,
         rng: np.random.Generator,
         phrase_s: float = 0.0,
-        bar_s: float = 2.0,
+        grid: Grid = NO_GRID,
     ) -> None:
         """Continue at `start_s`: the silence up to it is heard, and nothing planned lies before."""
         self._take_back()
         self._heard_before = [*self._heard_before, tuple(self._heard)][-HAND_OVERS:]
         self._can_judge = None
-        super().begin_turn(start_s, held, parameters, rng, phrase_s, bar_s)
+        super().begin_turn(start_s, held, parameters, rng, phrase_s, grid)
 
     def take_back(self, turns: int, by_s: float) -> None:
         """Go back to before the last turn, or the last but one: all since is forgotten."""

@@ -13,6 +13,7 @@ import numpy as np
 from daemon.brain import ending
 from daemon.brain.answer import Answer
 from daemon.brain.following import PLAYER_NOTES, Following, Lately
+from daemon.brain.grid import NO_GRID, Grid
 from daemon.brain.memory import Bookmark, Memory, TokenEngine
 from daemon.brain.rendering import Rendering
 from daemon.messages.brain import HAND_OVERS
@@ -163,7 +164,7 @@ class Performer:
         parameters: Parameters,
         rng: np.random.Generator,
         phrase_s: float = 0.0,
-        bar_s: float = 2.0,
+        grid: Grid = NO_GRID,
     ) -> None:
         """Continue at `start_s`: the silence up to it is heard, and nothing planned lies before."""
         bookmark = self._memory.bookmark()
@@ -171,8 +172,8 @@ class Performer:
         self._hand_overs = [*self._hand_overs, before][-HAND_OVERS:]
         self._memory.pin([each.bookmark for each in self._hand_overs])
         self._memory.wait_until(start_s)
-        answer = Answer(start_s, parameters, set(held), rng, phrase_s, bar_s)
-        rendering = Rendering(start_s, parameters)
+        answer = Answer(start_s, parameters, set(held), rng, phrase_s, grid.bar_s)
+        rendering = Rendering(start_s, parameters, grid)
         following = Following(self._player.manner())
         self._turn = Turn(answer, rendering, following, bookmark, self._struck)
         self._follow_pedal(self._turn)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from copy import copy
 from typing import NamedTuple
 
+from daemon.brain.grid import NO_GRID, Grid
 from daemon.parameters import Parameters
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
@@ -29,23 +30,36 @@ class Stroke(NamedTuple):
 
     sounding_s: float
     written: NoteOn
+    shift_s: float = 0.0  # by which the grid has moved it
+
+
+class Left(NamedTuple):
+    """A key that is down in what has left."""
+
+    pitch: int  # as written
+    shift_s: float
 
 
 class Rendering:
     """The way from what is written in one turn to what sounds, and back."""
 
-    def __init__(self, start_s: float, parameters: Parameters) -> None:
+    def __init__(self, start_s: float, parameters: Parameters, grid: Grid = NO_GRID) -> None:
+        """Nothing is written yet; onsets are drawn to the grid, if the parameters say so."""
+        self._start_s, self._grid = start_s, grid
+        self._shifts_s: dict[int, float] = {}  # of the written pitches that are down
+        self._free_s: dict[int, float] = {}  # from when on a key can be struck again
         self._parameters = parameters
         self._paces = [Pace(start_s, start_s, parameters.tempo_scale)]
         self._keys: dict[int, int] = {}  # written pitches that are down, and the keys they sound on
         self._strokes: dict[int, deque[Stroke]] = {}  # by key, those not yet known to have left
-        self._left: dict[int, int] = {}  # keys that are down in what has left, and their pitches
+        self._left: dict[int, Left] = {}  # by key
 
     def copy(self) -> "Rendering":
         """Return one that goes its own way from here."""
         twin = copy(self)
         twin._paces, twin._keys, twin._left = [*self._paces], dict(self._keys), dict(self._left)  # noqa: SLF001 - its own kind
         twin._strokes = {key: strokes.copy() for key, strokes in self._strokes.items()}  # noqa: SLF001 - its own kind
+        twin._shifts_s, twin._free_s = dict(self._shifts_s), dict(self._free_s)  # noqa: SLF001 - its own kind
         return twin
 
     @property
@@ -56,7 +70,7 @@ class Rendering:
     @property
     def left(self) -> dict[int, int]:
         """The keys that were still down when `written` had read all, and their written pitches."""
-        return {key: pitch for key, pitch in self._left.items() if key != pitch}
+        return {key: left.pitch for key, left in self._left.items() if key != left.pitch}
 
     def steer(self, parameters: Parameters, written_s: float) -> None:
         """Use these parameters for what is written from here on."""
@@ -84,12 +98,24 @@ class Rendering:
         time_s, event = planned
         if isinstance(event, NoteOn):
             key = event.pitch + self._parameters.transpose
-            self._keys[event.pitch] = key
-            self._strokes.setdefault(key, deque()).append(Stroke(time_s, event))
-            return TimedEvent(time_s, NoteOn(key, self._velocity(event.velocity)))
+            at_s = self._on_grid_s(key, time_s)
+            self._keys[event.pitch], self._shifts_s[event.pitch] = key, at_s - time_s
+            stroke = Stroke(at_s, event, at_s - time_s)
+            self._strokes.setdefault(key, deque()).append(stroke)
+            return TimedEvent(at_s, NoteOn(key, self._velocity(event.velocity)))
         if isinstance(event, NoteOff):
-            return TimedEvent(time_s, NoteOff(self._keys.pop(event.pitch, event.pitch)))
+            key = self._keys.pop(event.pitch, event.pitch)
+            at_s = time_s + self._shifts_s.pop(event.pitch, 0.0)
+            self._free_s[key] = at_s
+            return TimedEvent(at_s, NoteOff(key))
         return planned
+
+    def _on_grid_s(self, key: int, time_s: float) -> float:
+        """Return when a key is struck: nearer to the grid, but not before it is free."""
+        shift_s = self._grid.shift_s(time_s, self._parameters.quantise)
+        if not shift_s:
+            return time_s
+        return max(time_s + shift_s, self._start_s, self._free_s.get(key, self._start_s))
 
     def _velocity(self, written: int) -> int:
         scaled = round(written * self._parameters.velocity_scale)
@@ -104,9 +130,10 @@ class Rendering:
         for key, strokes in self._strokes.items():
             self._strokes[key] = deque(each for each in strokes if each.sounding_s <= after_s)
         self._keys.clear()
-        for (_, written), (_, sounding) in kept:
+        for (written_s, written), (sounding_s, sounding) in kept:
             if isinstance(written, NoteOn) and isinstance(sounding, NoteOn):
                 self._keys[written.pitch] = sounding.pitch
+                self._shifts_s[written.pitch] = sounding_s - written_s
             elif isinstance(written, NoteOff):
                 self._keys.pop(written.pitch, None)
 
@@ -120,11 +147,12 @@ class Rendering:
         if isinstance(event, NoteOn):
             stroke = self._stroke(event.pitch, sent.time_s)
             written = event if stroke is None else stroke.written
-            self._left[event.pitch] = written.pitch
-            return TimedEvent(written_s, written)
+            left = Left(written.pitch, 0.0 if stroke is None else stroke.shift_s)
+            self._left[event.pitch] = left
+            return TimedEvent(self.written_s(sent.time_s - left.shift_s), written)
         if isinstance(event, NoteOff):
-            pitch = self._left.pop(event.pitch, event.pitch)
-            return TimedEvent(written_s, NoteOff(pitch))
+            left = self._left.pop(event.pitch, Left(event.pitch, 0.0))
+            return TimedEvent(self.written_s(sent.time_s - left.shift_s), NoteOff(left.pitch))
         return TimedEvent(written_s, event)
 
     def _stroke(self, key: int, sent_s: float) -> Stroke | None:
@@ -133,7 +161,7 @@ class Rendering:
         if not strokes:
             return None
         while len(strokes) > 1 and (
-            abs(strokes[1].sounding_s - sent_s) <= abs(strokes[0].sounding_s - sent_s)
+            abs(strokes[1].sounding_s - sent_s) < abs(strokes[0].sounding_s - sent_s)
         ):
             strokes.popleft()  # it was too late to be sent
         return strokes.popleft()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from daemon.brain.grid import Grid
 from daemon.brain.performer import Performer
 from daemon.messages.brain import BeginTurn, Conclude, EndTurn, Hear, Recall, Return, Steer, ToBrain
 
@@ -11,9 +12,10 @@ def tell(performer: Performer, message: ToBrain) -> None:
     match message:
         case Hear(events):
             performer.hear(events)
-        case BeginTurn(_, start_s, held, parameters, phrase_s, bar_s):
+        case BeginTurn(_, start_s, held, parameters, phrase_s, bar_s, grid_from_s, grid_s):
+            grid = Grid(grid_from_s, grid_s, bar_s)
             rng = np.random.default_rng(parameters.seed)
-            performer.begin_turn(start_s, held, parameters, rng, phrase_s, bar_s)
+            performer.begin_turn(start_s, held, parameters, rng, phrase_s, grid)
         case Steer(parameters):
             performer.steer(parameters)
         case Conclude(_, from_s):

@@ -35,6 +35,8 @@ class BeginTurn:
     parameters: Parameters
     phrase_s: float = 0.0  # how long the player's last phrase was; 0: there was none
     bar_s: float = 2.0  # how long a bar is
+    grid_from_s: float = 0.0  # where the clock has a sixteenth, and how long one is
+    grid_s: float = 0.0  # 0: there is no clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,14 @@ class Limits(Switches):
         minimum=0.25,
         maximum=4.0,
     )
+    quantise: float = parameter(
+        0.0,
+        "",
+        "how far onsets are drawn to the sixteenths of the MIDI clock; 1: all the way",
+        applies=Applies.NEXT_TOKEN,
+        minimum=0.0,
+        maximum=1.0,
+    )
 
 
 def refuse_contradictions(limits: Limits) -> None:

@@ -72,6 +72,13 @@ class Tempo:
         tick_s = USUAL_TICK_S if self._line is None else self._line[1]
         return tick_s * TICKS_PER_BEAT * beats
 
+    @property
+    def grid(self) -> tuple[float, float]:
+        """Where a sixteenth lies, and how long one is; 0 where there is no clock."""
+        if self._line is None:
+            return 0.0, 0.0
+        return self._line[0], self._line[1] * TICKS_PER_SIXTEENTH
+
     def next_s(self, from_s: float, beats: int) -> float:
         """Return the first moment from `from_s` on that begins a group of so many beats."""
         if self._line is None:

@@ -239,8 +239,8 @@ class Turns:
         parameters = self._with_seed(parameters)
         held, phrase_s = frozenset(self._phrase.held), self._phrase.length_s
         start_s = self._entry_s(parameters)
-        bar_s = self.tempo.bar_s(parameters.beats_per_bar)
-        begin = BeginTurn(self._turns + 1, start_s, held, parameters, phrase_s, bar_s)
+        clock = (self.tempo.bar_s(parameters.beats_per_bar), *self.tempo.grid)
+        begin = BeginTurn(self._turns + 1, start_s, held, parameters, phrase_s, *clock)
         self._past.handed_over(begin, is_seeded=is_seeded)
         return [*released, *self._perform_from(begin, decision_s, reason)]
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from daemon.bench.live.music import past_of, performances_in
 from daemon.brain.choosing_performer import ChoosingPerformer
+from daemon.brain.grid import NO_GRID, Grid
 from daemon.brain.memory import Logits, TokenEngine
 from daemon.log import set_up_logging
 from daemon.messages.pipe_end import end_with_parent
@@ -123,11 +124,11 @@ class PreparedPerformer(ChoosingPerformer):
         parameters: Parameters,
         rng: np.random.Generator,
         phrase_s: float = 0.0,
-        bar_s: float = 2.0,
+        grid: Grid = NO_GRID,
     ) -> None:
         """Continue at `start_s` with the next piece."""
         self._start_s = start_s
-        super().begin_turn(start_s, held, parameters, rng, phrase_s, bar_s)
+        super().begin_turn(start_s, held, parameters, rng, phrase_s, grid)
         self._dictation.dictate(self._pieces.pop(0) if self._pieces else ())
 
     def plan(self, until_s: float, most_tokens: int) -> list[TimedEvent]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from daemon.brain.grid import Grid
 from daemon.brain.performer import Performer
 from daemon.engine import Engine
 from daemon.messages.brain import CLOSING_S, LAST_PHRASE_S
@@ -216,7 +217,7 @@ def test_an_answer_may_be_a_number_of_bars() -> None:
     performer.hear(PHRASE)
     bars = Parameters(seed=1, length=3.0, length_unit=LengthUnit.BARS.value)
     rng = np.random.default_rng(1)
-    performer.begin_turn(START_S, frozenset(), bars, rng, bar_s=1.5)
+    performer.begin_turn(START_S, frozenset(), bars, rng, grid=Grid(bar_s=1.5))
 
     assert 4.5 <= length_of(performer) <= 4.5 + CLOSING_S + 1.0
 
