@@ -38,6 +38,7 @@ INPUT, OUTPUT = "Performer In:in", "Performer Out:out"
 YIELD_WITHIN_S = 0.05
 CHORD_S, CLOSING_S = 0.03, 2.0  # a chord is struck whole, and its keys have so long to come up
 KEY = 60  # with which the player takes the turn back
+STRUCK_S = 1.5  # and when; by then the answer sounds
 PLANNED_AHEAD_S = 1.0  # more than the lead of the plan
 TICK_S = 0.002  # of a recording
 
@@ -257,7 +258,7 @@ def test_a_key_of_the_player_cuts_the_answer_if_that_is_asked_for(
 ) -> None:
     with (
         start(trigger="command", length=60, hand_back="cut") as daemon,
-        Player(patchbay, [Key(3.0, KEY, 0.1)], INPUT, Recorder.INPUT),
+        Player(patchbay, [Key(STRUCK_S, KEY, 0.1)], INPUT, Recorder.INPUT),
     ):
         daemon.ask("perform")
         wait_until(lambda: len(played(recorder)) == 2, "the key was struck", 30)
@@ -280,7 +281,7 @@ def test_a_key_of_the_player_ends_the_answer_and_its_keys_come_up(
 ) -> None:
     with (
         start(trigger="command", length=60, hand_back=policy) as daemon,
-        Player(patchbay, [Key(3.0, KEY, 0.1)], INPUT, Recorder.INPUT),
+        Player(patchbay, [Key(STRUCK_S, KEY, 0.1)], INPUT, Recorder.INPUT),
     ):
         daemon.ask("perform")
         wait_until(lambda: len(played(recorder)) == 2, "the key was struck", 30)
@@ -302,7 +303,7 @@ def test_a_key_of_the_player_ends_the_answer_and_its_keys_come_up(
 def test_an_answer_may_go_on_under_the_players_keys(
     start: Start, recorder: Recorder, patchbay: Patchbay, policy: str
 ) -> None:
-    keys = [Key(3.0 + 0.25 * number, 58 + number, 0.2) for number in range(8)]
+    keys = [Key(STRUCK_S + 0.25 * number, 58 + number, 0.2) for number in range(8)]
     with (
         start(trigger="command", length=60, when_played_over=policy) as daemon,
         Player(patchbay, keys, INPUT, Recorder.INPUT),
