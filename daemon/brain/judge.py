@@ -128,9 +128,9 @@ def usual_of(heard: Sequence[TimedEvent]) -> Usual | None:
     """Return what is usual for who played that; None where it is too little to tell."""
     if not heard:
         return None
-    passage = passage_of(heard)
     last_s = heard[-1].time_s
     first_s = max(heard[0].time_s, last_s - HEARD_S)
+    passage = passage_of([event for event in heard if event.time_s >= first_s])
     starts_s = np.arange(first_s, last_s - WINDOW_S, HOP_S)
     windows = [numbers_of(passage, start_s, start_s + WINDOW_S) for start_s in starts_s]
     windows = [window for window in windows if not np.isnan(window[1])]  # a pause is no playing
