@@ -475,14 +475,15 @@ def _exchanges_taken_back(actions: list[Action], hand_overs: list[HandOver]) -> 
     for action in actions:
         if isinstance(action, Return):
             return action.turns
-    if not any(isinstance(action, BeginTurn) for action in actions):
+    begun = [action for action in actions if isinstance(action, BeginTurn)]
+    if not begun:
         return 1  # undo
-    recall = next((action for action in actions if isinstance(action, Recall)), None)
-    if recall is None:
-        return 1  # nobody has told the brain: its memory will show it
-    heard = [event for _, event in recall.history]
-    last = [event for _, event in sorted(hand_overs[-1].truth, key=_moment)]
-    return 1 if len(heard) >= len(last) or len(hand_overs) == 1 else 2
+    (recall,) = (action for action in actions if isinstance(action, Recall))
+    last = hand_overs[-1]
+    by_s = begun[0].start_s - last.start_s
+    told = {*recall.history}
+    is_last = all(TimedEvent(time_s + by_s, event) in told for time_s, event in last.truth)
+    return 1 if is_last or len(hand_overs) == 1 else 2
 
 
 def _moment(timed: TimedEvent) -> tuple[float, str]:
