@@ -476,12 +476,12 @@ def _exchanges_taken_back(actions: list[Action], hand_overs: list[HandOver]) -> 
         if isinstance(action, Return):
             return action.turns
     begun = [action for action in actions if isinstance(action, BeginTurn)]
-    if not begun:
-        return 1  # undo
-    (recall,) = (action for action in actions if isinstance(action, Recall))
+    recalls = [action for action in actions if isinstance(action, Recall)]
+    if not begun or not recalls:
+        return 1  # undo; or the brain is told nothing, which will be found
     last = hand_overs[-1]
     by_s = begun[0].start_s - last.start_s
-    told = {*recall.history}
+    told = {*recalls[0].history}
     is_last = all(TimedEvent(time_s + by_s, event) in told for time_s, event in last.truth)
     return 1 if is_last or len(hand_overs) == 1 else 2
 
