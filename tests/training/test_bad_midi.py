@@ -176,7 +176,7 @@ def test_the_report_on_the_screen_names_and_counts_them(
     assert code == 0
     assert "skipped drums.mid: holds no notes" in said
     assert "skipped tempo0.mid: a tempo of 0" in said
-    assert "skipped \ufffds\ufffdA\ufffdm.mid: MThd not found" in said
+    assert "skipped \ufffds\ufffdA\ufffdm.mid: not a readable MIDI file (MThd not found" in said
     assert "train: 1 pieces" in said
     assert "skipped: 3 files" in said
 

@@ -283,7 +283,7 @@ def test_after_a_turn_repetitions_are_looked_for_in_what_was_performed(
 ) -> None:
     performer = performer_after(engine, phrase)
     start_s = phrase[-1].time_s + 1
-    planned = whole_turn(performer, start_s, Parameters(seed=3, length=4.0))
+    planned = whole_turn(performer, start_s, Parameters(seed=3, length=4.0, ending_s=0.0))
     performed = [event for event in planned if event.time_s < start_s + 2.0]
     assert len(note_ons(performed)) < len(note_ons(planned))
 
