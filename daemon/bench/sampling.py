@@ -33,7 +33,7 @@ from perceivers.sampling import sample
 
 SETTINGS = {
     "defaults": Parameters(),
-    "the model itself": Parameters(top_p=1.0, min_p=0.0),
+    "the model itself": Parameters(pitch_temperature=1.0),
     "three temperatures": Parameters(temperature=0.9, time_temperature=0.8, pitch_temperature=1.1),
     "repetition penalty": Parameters(repetition_penalty=1.0),
 }

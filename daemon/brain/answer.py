@@ -19,6 +19,8 @@ from perceivers.sampling import NOTE_ONS, TIME_SHIFTS, SamplingSettings
 from perceivers.score import ScoreState
 
 SHORTEST_MATCH_S = 1.0
+PITCH_TEMPERATURE = 0.85
+"""Of the temperature: which key is struck is chosen less daringly than all else."""
 LONGEST_REST_S = 3.0
 REST_S = 0.35  # so long without a strike is a rest, at which a phrase may end
 PEDAL_LINGERS_S = 0.4  # the last chord rings this long before the pedal comes up
@@ -67,12 +69,15 @@ class Answer:
     def steer(self, parameters: Parameters) -> None:
         """Use these parameters from the next token on."""
         self.parameters = parameters
+        pitch = parameters.pitch_temperature
+        if pitch is None:
+            pitch = PITCH_TEMPERATURE * parameters.temperature
         self.sampling = SamplingSettings(
             temperature=parameters.temperature,
             top_p=parameters.top_p,
             min_p=parameters.min_p,
             time_temperature=parameters.time_temperature,
-            pitch_temperature=parameters.pitch_temperature,
+            pitch_temperature=pitch,
         )
         self._keys = limits.keys_within(parameters)
 
@@ -197,13 +202,20 @@ class Answer:
             if forgotten.any():
                 return forgotten
             steps_down = v.MAX_SHIFT_STEPS
-        steps_rest = v.MAX_SHIFT_STEPS
-        if can_strike or self.closing_from_s is not None:
-            steps_rest = int((LONGEST_REST_S - (now_s - self.last_event_s)) * pace)
-        most_steps = min(steps_down, steps_rest)
+        most_steps = min(steps_down, self._steps_to_rest(now_s, pace, can_strike=can_strike))
         if most_steps >= v.MAX_SHIFT_STEPS:
             return mask
         return _narrowed(mask, _shifts_up_to(max(0, most_steps)))
+
+    def _steps_to_rest(self, now_s: float, pace: float, *, can_strike: bool) -> int:
+        """Return how many steps may pass without an event; nothing lies behind a closing's end."""
+        steps = v.MAX_SHIFT_STEPS
+        if can_strike or self.closing_from_s is not None:
+            steps = int((LONGEST_REST_S - (now_s - self.last_event_s)) * pace)
+        if self.closing_from_s is not None:
+            left_s = self.closing_from_s + CLOSING_S - now_s
+            steps = min(steps, max(1, math.ceil(left_s * pace - 1e-6)))
+        return steps
 
     def _untouchable(self) -> set[int]:
         """Return the pitches that are the player's keys, or that would sound there."""

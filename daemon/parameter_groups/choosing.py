@@ -29,14 +29,14 @@ class Choosing:
     pitch_temperature: float | None = parameter(
         None,
         "",
-        "the same for which key is struck; null: as temperature",
+        "the same for which key is struck; null: 0.85 of temperature",
         applies=Applies.NEXT_TOKEN,
         minimum=0.1,
         maximum=2.0,
         optional=True,
     )
     top_p: float = parameter(
-        0.99,
+        1.0,
         "",
         "only the likeliest tokens up to this share of probability",
         applies=Applies.NEXT_TOKEN,
@@ -44,7 +44,7 @@ class Choosing:
         maximum=1.0,
     )
     min_p: float = parameter(
-        0.005,
+        0.0,
         "",
         "only tokens at least this likely, relative to the likeliest",
         applies=Applies.NEXT_TOKEN,

@@ -128,5 +128,5 @@ def test_twenty_answers_stay_nearer_to_the_player() -> None:
     nearer = found[1.0].mean(axis=0) / found[0.0].mean(axis=0)
 
     assert (nearer < 1.2).all()
-    assert (nearer[[1, 2]] < 0.85).all()  # of which there is most to mend here: register, loudness
-    assert np.exp(np.log(nearer).mean()) < 0.95
+    assert (nearer[[0, 2]] < 0.85).all()  # of which there is most to mend here: density, loudness
+    assert np.exp(np.log(nearer).mean()) < 0.9
