@@ -141,10 +141,13 @@ def test_commands_are_answered_and_changes_are_told_to_every_tab(
 
 
 def test_clocks_agree_with_the_daemons(daemon: PageDaemon, browser: Browser) -> None:
-    browser.send({"type": "clock", "t": 77.5})
-    clock = browser.of_type("clock")
-    assert clock["t"] == 77.5
-    assert -0.05 <= daemon.ask("state")["time_s"] - clock["session_s"] < 5.0
+    def agree() -> bool:
+        browser.send({"type": "clock", "t": 77.5})
+        clock = browser.of_type("clock")
+        assert clock["t"] == 77.5
+        return -0.05 <= daemon.ask("state")["time_s"] - clock["session_s"] < 5.0
+
+    wait_until(agree, "the clocks agree", daemon)  # a first guess is as good as a machine is quiet
 
 
 def test_what_is_planned_comes_before_it_sounds_and_a_stop_withdraws_it(browser: Browser) -> None:
