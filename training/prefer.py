@@ -23,8 +23,6 @@ from training.preference.pairs import load_pairs
 from training.preference.tuning import PreferenceOptions, prefer
 from training.run.allocator import restart_with_settings
 
-__all__ = ["main"]
-
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""

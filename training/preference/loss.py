@@ -29,6 +29,12 @@ def answer_nats(model: nn.Module, batch: Batch) -> Tensor:
     return costs.sum(dim=1)
 
 
+def margins(nats: Tensor, frozen_nats: Tensor) -> Tensor:
+    """Return by how many nats the pianists' answers gained, (P,), of costs (2 P,)."""
+    (pianist, own), (pianist_before, own_before) = nats.chunk(2), frozen_nats.chunk(2)
+    return (pianist_before - pianist) - (own_before - own)
+
+
 def preference(
     nats: Tensor, frozen_nats: Tensor, tokens: int, beta: float, anchor: float
 ) -> Preference:
@@ -38,9 +44,8 @@ def preference(
     nat of margin. anchor: how much the pianists' likelihood counts by itself; with a margin of 0
     the loss has half the gradient of the likelihood, and as much against the model's own answers.
     """
-    (pianist, own), (pianist_before, own_before) = nats.chunk(2), frozen_nats.chunk(2)
-    margin = (pianist_before - pianist) - (own_before - own)
-    learned = softplus(-beta * margin) / beta + anchor * pianist
+    margin = margins(nats, frozen_nats)
+    learned = softplus(-beta * margin) / beta + anchor * nats.chunk(2)[0]
     return Preference(learned.sum() / tokens, margin.detach())
 
 

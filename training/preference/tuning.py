@@ -18,6 +18,7 @@ from training.data.token_store import TokenStore
 from training.preference.loss import (
     answer_nats,
     frozen_nats_of,
+    margins,
     pianists_tokens,
     preference,
 )
@@ -173,8 +174,7 @@ class _Watch:
         return zip(self._batches, self._before, strict=True)
 
     def _margin(self, batch: Batch, before: Tensor) -> Tensor:
-        after = frozen_nats_of(self._model, batch)
-        return preference(after, before, pianists_tokens(batch), 1.0, 0.0).margin
+        return margins(frozen_nats_of(self._model, batch), before)
 
 
 def _autocast(options: PreferenceOptions) -> torch.autocast:
