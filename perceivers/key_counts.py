@@ -41,30 +41,32 @@ def state_after(tokens: Tensor, state: KeyState) -> KeyState:
     strokes = torch.full_like(state.struck, UNKNOWN)
     last_on = strokes.scatter_reduce(1, told.pitch, _where(told.is_on, place), "amax")
     last_off = strokes.scatter_reduce(1, told.pitch, _where(told.is_off, place), "amax")
-    struck, loudness = _of_keys(last_on[:, None], last_off[:, None], told, state)
-    return KeyState(
-        told.step[:, -1], struck[:, 0], loudness[:, 0], told.velocity[:, -1], told.pedal[:, -1]
+    struck, loudness = (
+        _of_keys(last_on, last_off, values, before)
+        for values, before in ((told.step, state.struck), (told.velocity, state.loudness))
     )
+    return KeyState(told.step[:, -1], struck, loudness, told.velocity[:, -1], told.pedal[:, -1])
 
 
-def count_rows(tokens: Tensor, state: KeyState) -> tuple[Tensor, KeyState]:
+def count_rows(
+    tokens: Tensor, state: KeyState, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, KeyState]:
     """Return how often each row of the table counts after each of tokens (B, T), T ≥ 1.
 
-    Returns counts (B, T, R) in float32, and the state after the last token.
+    Returns counts (B, T, R) of type `dtype` (bfloat16 holds them exactly), and the state after the
+    last token.
     """
     told = _told(tokens, state)
-    place = torch.arange(tokens.shape[1], device=tokens.device)[:, None]
-    of_pitch = told.pitch[..., None] == torch.arange(v.PITCHES, device=tokens.device)
-    last_on = _where(of_pitch & told.is_on[..., None], place).cummax(1).values
-    last_off = _where(of_pitch & told.is_off[..., None], place).cummax(1).values
-    struck, loudness = _of_keys(last_on, last_off, told, state)
-    counts = torch.zeros(*tokens.shape, table.KEY_ROWS, device=tokens.device)
-    _count_keys(counts, struck, loudness, told.step)
+    held = _held(told, state)
+    counts = torch.zeros(*tokens.shape, table.KEY_ROWS, dtype=dtype, device=tokens.device)
+    _count_keys(counts, held, told.step)
     _count(counts, told.velocity, table.VELOCITY + told.velocity)
     _count(counts, told.pedal, table.PEDAL + _age(told.step - told.pedal))
-    after = KeyState(
-        told.step[:, -1], struck[:, -1], loudness[:, -1], told.velocity[:, -1], told.pedal[:, -1]
-    )
+    struck, loudness = (torch.full_like(state.struck, UNKNOWN) for _ in range(2))
+    last = held.until == tokens.shape[1]
+    struck[held.row[last], held.pitch[last]] = held.struck[last]
+    loudness[held.row[last], held.pitch[last]] = held.loudness[last]
+    after = KeyState(told.step[:, -1], struck, loudness, told.velocity[:, -1], told.pedal[:, -1])
     return counts, after
 
 
@@ -106,26 +108,68 @@ def _last(values: Tensor, is_said: Tensor, before: Tensor) -> Tensor:
     return torch.where(newest < 0, before[:, None], values.gather(1, newest.clamp(min=0)))
 
 
-def _of_keys(
-    last_on: Tensor, last_off: Tensor, told: _Told, state: KeyState
-) -> tuple[Tensor, Tensor]:
-    """Return when keys that are down were struck and how loud, (B, T, P), of newest places."""
-    found = []
-    for values, before in ((told.step, state.struck), (told.velocity, state.loudness)):
-        newest = values.gather(1, last_on.clamp(min=0).flatten(1)).view_as(last_on)
-        held = before[:, None].where(last_off < 0, UNKNOWN)
-        found.append(newest.where(last_on > last_off, held.where(last_on < 0, UNKNOWN)))
-    return found[0], found[1]
+def _of_keys(last_on: Tensor, last_off: Tensor, values: Tensor, before: Tensor) -> Tensor:
+    """Return (B, P) what was so at the newest strokes of keys that are down, of values (B, T).
+
+    before: what was so at those of keys that are down from the beginning.
+    """
+    newest = values.gather(1, last_on.clamp(min=0))
+    held = before.where(last_off < 0, UNKNOWN).where(last_on < 0, UNKNOWN)
+    return newest.where(last_on > last_off, held)
 
 
-def _count_keys(counts: Tensor, struck: Tensor, loudness: Tensor, step: Tensor) -> None:
-    """Count the keys that are down, (B, T, P), with their ages and velocities."""
-    row, time, pitch = (struck >= 0).nonzero(as_tuple=True)
-    age = _age(step[row, time] - struck[row, time, pitch])
-    counts[row, time, table.KEY + pitch * table.AGES + age] = 1.0
-    loud = loudness[row, time, pitch]
+class _Held(NamedTuple):
+    """Keys that are down, each from one stroke to what ends it; each (K,)."""
+
+    row: Tensor
+    pitch: Tensor
+    since: Tensor  # the place of the token after which it is down
+    until: Tensor  # the place of the token after which it is not, or T
+    struck: Tensor  # the step
+    loudness: Tensor
+
+
+def _held(told: _Told, state: KeyState) -> _Held:
+    """Return every key that is down after some token.
+
+    They are few: a table of all pitches at all places would be filled with next to nothing.
+    """
+    row, pitch = (state.struck >= 0).nonzero(as_tuple=True)
+    before = _Held(
+        row,
+        pitch,
+        torch.zeros_like(row),
+        torch.zeros_like(row),
+        state.struck[row, pitch],
+        state.loudness[row, pitch],
+    )
+    row, place = (told.is_on | told.is_off).nonzero(as_tuple=True)
+    said = (values[row, place] for values in (told.pitch, told.step, told.velocity))
+    pitch, step, velocity = said
+    strokes = _Held(row, pitch, place, place, step, velocity)
+    is_on = torch.cat((torch.ones_like(before.row, dtype=torch.bool), told.is_on[row, place]))
+    events = _Held(*(torch.cat(pair) for pair in zip(before, strokes, strict=True)))
+    # Those of one key one behind the other, as they come: what follows a stroke ends it.
+    order = torch.argsort(events.row * v.PITCHES + events.pitch, stable=True)
+    events, is_on = _Held(*(values[order] for values in events)), is_on[order]
+    of_key = events.row * v.PITCHES + events.pitch
+    until = torch.full_like(events.until, told.step.shape[1])
+    until[:-1] = events.since[1:].where(of_key[1:] == of_key[:-1], until[:-1])
+    return _Held(*(values[is_on] for values in events._replace(until=until)))
+
+
+def _count_keys(counts: Tensor, held: _Held, step: Tensor) -> None:
+    """Count the keys that are down, with their ages and velocities."""
+    lasting = held.until - held.since
+    which = torch.repeat_interleave(lasting)
+    first = lasting.cumsum(0) - lasting
+    place = held.since[which] + torch.arange(len(which), device=which.device) - first[which]
+    row = held.row[which]
+    age = _age(step[row, place] - held.struck[which])
+    counts[row, place, table.KEY + held.pitch[which] * table.AGES + age] = 1.0
+    loud = held.loudness[which]
     known = loud >= 0
-    places = (row[known], time[known], table.STRUCK + loud[known])
+    places = (row[known], place[known], table.STRUCK + loud[known])
     counts.index_put_(places, counts.new_ones(()), accumulate=True)
 
 

@@ -154,9 +154,15 @@ class PerceiverS(nn.Module):
 
     def _told(self, tokens: Tensor, keys: KeyState) -> tuple[Tensor, KeyState]:
         """Return what tokens (B, T) are told of keys and pedal, (B, T, E), and the state after."""
-        counts, after = count_rows(tokens, keys)
+        counts, after = count_rows(tokens, keys, self._product_type(tokens.device))
         # A product with few ones is quicker than a sum of rows, and its gradient much quicker.
         return linear(counts, self.key_embedding.weight.T), after
+
+    def _product_type(self, device: torch.device) -> torch.dtype:
+        """Return the type that factors of a matrix product have, there and now."""
+        if torch.is_autocast_enabled(device.type):
+            return torch.get_autocast_dtype(device.type)
+        return self.key_embedding.weight.dtype
 
     def _kept(self, tokens: Tensor, before: int) -> Tensor | None:
         """Choose which tokens the cross-attentions see: a share of the first `before` is not."""

@@ -174,8 +174,7 @@ class _ProductAttention(torch.autograd.Function):
         q, k, v, *kept = ctx.saved_tensors
         of_attended = gradients[0].to(q.dtype).flatten(0, 1)
         of_q = torch.empty_like(q)
-        # Blocks overlap in their keys; sums are kept in the precision of sums.
-        of_k, of_v = (torch.zeros(k.shape, dtype=torch.float32) for _ in "kv")
+        of_k, of_v = torch.zeros_like(k), torch.zeros_like(v)  # each a sum of a few blocks
         for index, tile in enumerate(_tiles(q.shape[1], k.shape[1], ctx.band.window)):
             queries, keys = tile.of_queries(q), tile.of_keys(k)
             upstream = tile.of_queries(of_attended)
@@ -186,5 +185,5 @@ class _ProductAttention(torch.autograd.Function):
             of_q[:, tile.queries] = torch.bmm(of_scores, keys).view(len(q), -1, q.shape[-1])
             tile.add_to_keys(of_k, torch.bmm(of_scores.transpose(1, 2), queries))
         of_q *= q.shape[-1] ** -0.5
-        found = (x.to(q.dtype).view(*ctx.shape[:2], *x.shape[1:]) for x in (of_q, of_k, of_v))
+        found = (x.view(*ctx.shape[:2], *x.shape[1:]) for x in (of_q, of_k, of_v))
         return (*found, None)
