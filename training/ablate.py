@@ -117,7 +117,7 @@ def wish_of(options: argparse.Namespace) -> Wish:
 
 def list_experiments(preset: str) -> None:
     """Print every question and its arms."""
-    for experiment in experiments(SIZES[preset].reference):
+    for experiment in experiments(SIZES[preset].reference, SIZES[preset].arms):
         print(f"{experiment.key}: {experiment.question}")
         for arm in experiment.arms:
             told = " ".join(f"--{name} {value}" for name, value in arm.training.items())

@@ -70,7 +70,7 @@ def test_all_arms_have_the_same_parameters_tokens_and_data(size: str):
         tokens_of_a_step = run.batch * run.arm.architecture.latents
         assert tokens_of_a_step == SIZES[size].tokens_per_step, run.arm.name
         assert run.batch % run.micro_batch == 0
-    assert len(runs) == 32
+    assert len(runs) == (32 if SIZES[size].arms is None else 1 + len(SIZES[size].arms))
 
 
 def test_at_base_size_the_numbers_are_those_of_the_paper():
@@ -118,6 +118,18 @@ def test_an_arm_that_experiments_share_is_run_once_and_first_seeds_come_first():
         "start at random",
         "curriculum of contexts",
     ]
+
+
+def test_a_size_may_have_few_arms_and_runs_them_in_its_own_order():
+    arms = SIZES["small"].arms
+    runs = planned_runs(campaign("small"), (), 1)
+
+    assert arms is not None
+    assert runs[0].arm.architecture == SIZES["small"].reference
+    assert [run.arm.name for run in runs[1:]] == list(arms)
+    assert {run.arm.name for run in planned_runs(campaign("small"), ("combine",), 1)} == {
+        "cascade", "sum", "MLP on both",
+    }  # fmt: skip
 
 
 def test_every_setting_but_the_name_of_the_arm_is_in_the_name_of_the_run():

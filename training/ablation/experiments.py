@@ -5,6 +5,7 @@ MAX_PARAMETER_DIFFERENCE, tokens and data exactly. Sizes are fractions of the re
 so that the same questions are put to a model of any size.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from perceivers.architecture import Architecture
@@ -39,6 +40,11 @@ class Experiment:
     question: str
     arms: tuple[Arm, ...]
 
+    def limited_to(self, names: Collection[str]) -> "Experiment":
+        """Return this with the first arm and those others that are named."""
+        others = tuple(arm for arm in self.arms[1:] if arm.name in names)
+        return replace(self, arms=(self.arms[0], *others))
+
     def check(self, reference: Architecture) -> None:
         """Assert that no arm is larger or smaller than it may be."""
         size = parameters_of(reference)
@@ -47,8 +53,14 @@ class Experiment:
             assert abs(difference) <= MAX_PARAMETER_DIFFERENCE, (self.key, arm.name, difference)
 
 
-def experiments(reference: Architecture) -> tuple[Experiment, ...]:
-    """Return all experiments around a reference model, the most important first."""
+def experiments(
+    reference: Architecture, arms: Collection[str] | None = None
+) -> tuple[Experiment, ...]:
+    """Return all experiments around a reference model, the most important first.
+
+    arms: the names of those that are tried beside the first of each experiment; None is all. An
+    experiment without any is left out.
+    """
     found = (
         _baselines(reference),
         _segmentation(reference),
@@ -60,13 +72,16 @@ def experiments(reference: Architecture) -> tuple[Experiment, ...]:
     )
     for experiment in found:
         experiment.check(reference)
-    return found
+    if arms is None:
+        return found
+    limited = (experiment.limited_to(arms) for experiment in found)
+    return tuple(experiment for experiment in limited if len(experiment.arms) > 1)
 
 
 def _baselines(reference: Architecture) -> Experiment:
     ported = perceiver_ar(reference)
     latents = reference.latents
-    window = decoder_window(reference)
+    windows = sorted({decoder_window(reference), latents, latents // 2})[-2:]
     return Experiment(
         "baselines",
         "PerceiverS, Perceiver AR and a plain decoder",
@@ -76,8 +91,10 @@ def _baselines(reference: Architecture) -> Experiment:
             Arm("PerceiverS", reference),
             Arm("Perceiver AR, crops of its ports", ported, {"segmentation": "random-start"}),
             Arm("Perceiver AR, its own crops", ported, {"segmentation": "effective-unclipped"}),
-            Arm(f"plain decoder, window {latents:,}", plain_decoder(reference)),
-            Arm(f"plain decoder, window {window:,}", plain_decoder(reference, window)),
+            *(
+                Arm(f"plain decoder, window {window:,}", plain_decoder(reference, window))
+                for window in windows
+            ),
         ),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from perceivers.architecture import Architecture
 from training.ablation.experiments import Arm, Experiment, experiments
+from training.ablation.sizes import SIZES
 
 PROTOCOL = 1
 """To be raised when training or scoring changes so that older results no longer compare."""
@@ -93,8 +94,9 @@ def _told(architecture: Architecture) -> dict[str, Any]:
 
 
 def chosen_experiments(campaign: Campaign, keys: Sequence[str]) -> list[Experiment]:
-    """Return the experiments with these keys, or all if there are none."""
-    return [found for found in experiments(campaign.reference) if not keys or found.key in keys]
+    """Return the experiments with these keys, or all of the size if there are none."""
+    arms = SIZES[campaign.size].arms
+    return [f for f in experiments(campaign.reference, arms) if not keys or f.key in keys]
 
 
 def planned_runs(campaign: Campaign, keys: Sequence[str], seeds: int) -> list[Run]:
@@ -103,6 +105,9 @@ def planned_runs(campaign: Campaign, keys: Sequence[str], seeds: int) -> list[Ru
     Arms that several experiments share are run once.
     """
     arms = [arm for experiment in chosen_experiments(campaign, keys) for arm in experiment.arms]
+    order = SIZES[campaign.size].arms
+    if order is not None:
+        arms.sort(key=lambda arm: order.index(arm.name) if arm.name in order else -1)
     planned: dict[str, Run] = {}
     for seed in range(seeds):
         for arm in arms:

@@ -1,6 +1,6 @@
 """How large the experiments are: the reference model, and what each run is given."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perceivers.architecture import Architecture
 from training.models.presets import PRESETS
@@ -18,6 +18,8 @@ class Size:
     seeds: int
     recipe: dict[str, str] = field(default_factory=dict)
     """Options of training/train.py, without dashes, for every arm."""
+    arms: tuple[str, ...] | None = None
+    """Names of the arms that are worth their time at this size; None is all."""
 
 
 SIZES = {
@@ -55,6 +57,23 @@ SIZES = {
         seeds=2,
         recipe={"dropout": "0"},  # no token is seen twice
     ),
+    "small": Size(
+        replace(PRESETS["small"], context=4096),
+        tokens_per_run=5_242_880,
+        tokens_per_step=4096,
+        tokens_at_once=4096,
+        scored_tokens=160_000,
+        seeds=1,
+        recipe={"dropout": "0", "weight": "supra_rolls=0.25"},
+        arms=(
+            "whole context alone",
+            "MLP on both",
+            "plain decoder, window 512",
+            "Perceiver AR, its own crops",
+            "sum",
+            "N = 512, M = 4,096",
+        ),
+    ),
     "base": Size(
         PRESETS["base"],
         tokens_per_run=40_960_000,
@@ -66,5 +85,5 @@ SIZES = {
     ),
 }
 """`quick` shows that everything works, and decides nothing. `proxy` is made for two CPU cores: a
-twenty-fifth of `base` in parameters, a quarter of its N and an eighth of its M. `base` needs a
-GPU."""
+twenty-fifth of `base` in parameters, a quarter of its N and an eighth of its M. `small` asks what
+decides the form of the shipped model, at its size: hours of two cores. `base` needs a GPU."""

@@ -10,6 +10,7 @@ from training.ablation.readings import READINGS
 from training.ablation.results import Cost, Result
 from training.ablation.scoring import BUCKET_NAMES
 from training.ablation.settings import Campaign
+from training.ablation.sizes import SIZES
 
 HEAD = """# The paper's experiments
 
@@ -30,6 +31,8 @@ training: processor time on a CPU, whatever else the machine did, and time by th
 them on a CPU of a model with a twenty-fifth of the parameters, a quarter of N and an eighth of M,
 and all other lengths in proportion: its short scales of 128, 256 and 512 tokens stand for 512,
 1,024 and 2,048. It sees a thirtieth of an epoch. What it says of long contexts is a hint at most.
+`--preset small` asks what decides the form of the shipped model, of that model itself with 4,096
+tokens of context, a quarter of an epoch long; only the arms that matter for it are run.
 """
 ABSENT = "—"
 NOT_RUN = "not run yet"
@@ -64,7 +67,7 @@ def _campaign_section(results: Sequence[Result]) -> str:
     campaign = results[0].run.campaign
     comparison = Comparison(results)
     sections = [_campaign_head(results)]
-    for experiment in experiments(campaign.reference):
+    for experiment in experiments(campaign.reference, SIZES[campaign.size].arms):
         found = [_results_of(arm, results) for arm in experiment.arms]
         if any(found):
             sections.append(_experiment_section(experiment, found, comparison, campaign.size))
