@@ -62,6 +62,14 @@ class Switched:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramChanged:
+    """The player's device has changed to another program, counted from 0."""
+
+    program: int
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -169,6 +177,7 @@ Occurrence = (
     | Clocked
     | Heard
     | LetGo
+    | ProgramChanged
     | Switched
     | Tick
     | Planned

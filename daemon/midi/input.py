@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.messages.turns import Clocked, LetGo, Switched
+from daemon.messages.turns import Clocked, LetGo, ProgramChanged, Switched
 from daemon.midi.hands import Hands
 from daemon.midi.ports import PRESENCE_S, InputPort
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, PedalSwitch
@@ -36,21 +36,20 @@ _MAX_DRIFT = 2e-4  # two clocks agree to 100 parts in a million each
 _MAX_CORRECTION_NS = 100_000_000
 
 
-Played = Event | LetGo | Switched | Clocked
+Played = Event | LetGo | Switched | ProgramChanged | Clocked
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """What stands for a footswitch, and is no music: a controller, a key, a program."""
+    """What stands for a footswitch, and is no music: a controller, a key, a program.
+
+    `presets`: whether other programs are to be told, for the presets that they stand for.
+    """
 
     controller: int | None = None
     key: int | None = None
     program: int | None = None
-
-    @property
-    def program_bytes(self) -> bytes:
-        """The data of the program's message; more than a message can have where there is none."""
-        return b"--" if self.program is None else bytes((self.program,))
+    presets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class MidiParser:
     """
 
     def __init__(self, part: PlayersPart = EVERYTHING) -> None:
-        self._part = part
+        self.part = part
         self.counts: Counter[str] = Counter()
         self.switch = Switch()
         self._foot = PedalSwitch()
@@ -96,8 +95,8 @@ class MidiParser:
         if message[0] in (CLOCK, START, SONG_POSITION):
             return self._clock(message)
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
-        if kind == PROGRAM_CHANGE and message[1:] == self.switch.program_bytes:
-            return Switched(down=True, stays=False)
+        if kind == PROGRAM_CHANGE:
+            return self._program(message[1:])
         if kind not in (NOTE_OFF, NOTE_ON, CONTROL_CHANGE):
             self.counts["ignored"] += 1
             return None
@@ -118,10 +117,21 @@ class MidiParser:
             return None
         return Clocked(sixteenths=message[1] + 128 * message[2])
 
+    def _program(self, data: bytes) -> Switched | ProgramChanged | None:
+        if len(data) != 1 or data[0] > 127:
+            self.counts["malformed"] += 1
+            return None
+        if data[0] == self.switch.program:
+            return Switched(down=True, stays=False)
+        if self.switch.presets:
+            return ProgramChanged(data[0])
+        self.counts["ignored"] += 1
+        return None
+
     def _key(self, channel: int, key: int, velocity: int) -> Played | None:
         if key == self.switch.key:
             return Switched(velocity > 0)
-        if not self._part.has(channel, key):
+        if not self.part.has(channel, key):
             self.counts["other_part"] += 1
             return None
         return self._hands.does(channel, NoteOn(key, velocity) if velocity else NoteOff(key))
@@ -132,7 +142,7 @@ class MidiParser:
         if controller == self.switch.controller:
             moved = self._foot.feed(value)
             return None if moved is None else Switched(moved.down)
-        if not self._part.has(channel, None):
+        if not self.part.has(channel, None):
             self.counts["other_part"] += 1
             return None
         if controller == SUSTAIN:
@@ -266,7 +276,7 @@ class Listener:
     def lost(self) -> None:
         """Start afresh: the port is gone, and so are the keys that were down."""
         before = self.parser
-        self.parser = MidiParser()
+        self.parser = MidiParser(before.part)
         self.parser.counts, self.parser.switch = before.counts, before.switch
         self._clock = InputClock()
 

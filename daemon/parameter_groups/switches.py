@@ -40,3 +40,9 @@ class Switches(GivingWay):
         maximum=_LAST_KEY,
         optional=True,
     )
+    preset_programs: bool = parameter(
+        default=False,
+        unit="",
+        description="changes to the other programs set the presets, program 0 the first of them",
+        applies=Applies.AT_ONCE,
+    )

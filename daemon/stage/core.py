@@ -56,7 +56,12 @@ PLAYER, PERFORMER = "player", "performer"
 
 def switch_of(parameters: Parameters) -> Switch:
     """Return what stands for a footswitch."""
-    return Switch(parameters.trigger_controller, parameters.trigger_key, parameters.trigger_program)
+    return Switch(
+        parameters.trigger_controller,
+        parameters.trigger_key,
+        parameters.trigger_program,
+        presets=parameters.preset_programs,
+    )
 
 
 class RefusedError(PerformerError):
@@ -177,7 +182,7 @@ class Core:
                 self._happened(item)  # the turns lift the hands themselves
                 for timed in self._players.all_lifted(self._clock.now_s()):
                     self._tell_played(PLAYER, timed)
-            case t.Lost() | t.Back() | t.Switched() | t.Clocked():
+            case t.Lost() | t.Back() | t.Switched() | t.ProgramChanged() | t.Clocked():
                 self._happened(item)
             case Sent() | t.Released() | Panicked() | OutputLost() | OutputBack():
                 self._output_reported(item)
@@ -294,7 +299,8 @@ class Core:
                 ]
                 return changed(self.turns.parameters, names)
             case Answers.INFO:
-                return descriptions.info(self._model, self._ports(), self._counts())
+                presets = self.turns.presets
+                return descriptions.info(self._model, self._ports(), self._counts(), presets)
             case Answers.SCHEMA:
                 return schema()
             case Answers.STATE:

@@ -8,6 +8,7 @@ from typing import Any
 from daemon.messages import turns as t
 from daemon.messages.brain import BrainReady, Events, Pulse
 from daemon.messages.journal import Opening
+from daemon.parameters import Changes
 from daemon.stage.turns import Turns
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
@@ -103,13 +104,19 @@ def _quantile(values: Sequence[float], percent: int) -> float | None:
     return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 3)
 
 
-def info(model: BrainReady | None, ports: PortNames, counts: Mapping[str, int]) -> Told:
-    """Describe what the Performer runs on, and what it counted since the start."""
+def info(
+    model: BrainReady | None,
+    ports: PortNames,
+    counts: Mapping[str, int],
+    presets: Mapping[str, Changes],
+) -> Told:
+    """Describe what the Performer runs on, its presets, and what it counted since the start."""
     return {
         "model": asdict(model) if model else None,
         "input": ports[0],
         "output": ports[1],
         "counts": dict(counts),
+        "presets": {name: dict(changes) for name, changes in presets.items()},
     }
 
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field, replace
 from daemon.control.commands import Result
 from daemon.control.requests import Request
 from daemon.messages.brain import FromBrain
-from daemon.messages.turns import Back, Clocked, Heard, LetGo, Lost, Part, Switched
+from daemon.messages.turns import (
+    Back,
+    Clocked,
+    Heard,
+    LetGo,
+    Lost,
+    Part,
+    ProgramChanged,
+    Switched,
+)
 from daemon.midi.input import Played
 from daemon.midi.ports import InputPort
 from daemon.midi.sending import Report
@@ -44,7 +53,7 @@ class End:
 
 
 Item = (
-    Heard | LetGo | Switched | Clocked | Lost | Back  # from the input
+    Heard | LetGo | Switched | ProgramChanged | Clocked | Lost | Back  # from the input
     | Report | FromBrain | BrainOver | Asked | ThreadFailed | End
 )  # fmt: skip
 Inbox = queue.SimpleQueue[Item]
@@ -56,7 +65,7 @@ def playing_into(inbox: Inbox, seconds: Callable[[int], float]) -> Callable[[int
     def heard(time_ns: int, played: Played) -> None:
         if isinstance(played, LetGo):
             inbox.put(played)
-        elif isinstance(played, Switched | Clocked):
+        elif isinstance(played, Switched | ProgramChanged | Clocked):
             inbox.put(replace(played, at_s=seconds(time_ns)))
         else:
             inbox.put(Heard(TimedEvent(seconds(time_ns), played)))

@@ -57,7 +57,7 @@ class Turns:
         self.state = State.STARTING
         self.parameters = parameters
         self.missing = {Part.MODEL: "the model is being loaded"} if missing is None else missing
-        self._presets = {} if presets is None else presets
+        self.presets = {} if presets is None else presets
         self._seeds = random.Random(first_seed)  # noqa: S311 - for music
         self._now_s = 0.0
         self._was_ready = False
@@ -381,11 +381,19 @@ class Turns:
 
     @_on.register
     def _preset(self, preset: t.Preset) -> list[Action]:
-        changes = self._presets.get(preset.name)
+        changes = self.presets.get(preset.name)
         if changes is None:
-            told = suggestion(preset.name, self._presets) if self._presets else "there are none"
+            told = suggestion(preset.name, self.presets) if self.presets else "there are none"
             return [t.Refuse(f"no preset {shown(preset.name)}; {told}")]
         return self._adjust(t.Adjust(changes))
+
+    @_on.register
+    def _program_changed(self, changed: t.ProgramChanged) -> list[Action]:
+        """Set the preset of that place in the settings file, if there are so many."""
+        names = [*self.presets]
+        if not self.parameters.preset_programs or changed.program >= len(names):
+            return []
+        return self._preset(t.Preset(names[changed.program]))
 
     @_on.register
     def _adjust(self, adjust: t.Adjust) -> list[Action]:

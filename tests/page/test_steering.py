@@ -1,7 +1,10 @@
 """Parameters and commands on the page are those of the daemon, and move with it."""
 
+from pathlib import Path
+
+from tests.page.conftest import PATIENCE
 from tests.support.browser import Browser, wait_for
-from tests.support.running_daemon import RunningDaemon
+from tests.support.running_daemon import RunningDaemon, running_daemon
 
 UP = "\ue013"
 
@@ -93,3 +96,23 @@ def test_there_is_a_button_for_every_command_that_needs_nothing(
 
     assert set(names) == wanted
     assert names[:2] == ["perform", "stop"]
+
+
+def test_a_preset_is_a_button_that_is_pressed_while_it_is_so(
+    tmp_path: Path, tiny_model_folder: Path, window: Browser
+) -> None:
+    presets = {"calm": {"temperature": 0.8, "scale": ["d", "dorian"]}, "wild": {"temperature": 1.5}}
+    with running_daemon(
+        tmp_path, tiny_model_folder, PATIENCE, page=True, sections={"presets": presets}
+    ) as daemon:
+        window.look(1280, 800)
+        window.open(daemon.page)
+        calm, wild = window.driver.find_elements("css selector", "#presets button")
+
+        calm.click()
+        wait_for(lambda: parameter(daemon, "scale") == ["d", "dorian"], "the scale is set", 10)
+        wait_for(lambda: calm.get_attribute("aria-pressed") == "true", "it is pressed", 10)
+        daemon.ask("preset", name="wild")
+        wait_for(lambda: wild.get_attribute("aria-pressed") == "true", "the other is", 10)
+        assert calm.get_attribute("aria-pressed") == "false"
+        window.driver.get("about:blank")

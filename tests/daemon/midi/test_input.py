@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.messages.turns import Clocked, LetGo, Switched
+from daemon.messages.turns import Clocked, LetGo, ProgramChanged, Switched
 from daemon.midi.input import (
     InputClock,
     InputThread,
@@ -185,6 +185,24 @@ def test_what_stands_for_a_footswitch_is_no_music() -> None:
     assert parser.parse(b"\xb0\x40\x7f") == Pedal(True)
     assert parser.parse(b"\x90\x6b\x40") == NoteOn(107, 64)
     assert parser.counts["ignored"] == 1
+
+
+def test_programs_stand_for_presets_where_that_is_asked_for() -> None:
+    parser = MidiParser()
+    parser.switch = Switch(program=5, presets=True)
+
+    assert parser.parse(b"\xc0\x05") == Switched(True, stays=False)
+    assert parser.parse(b"\xc3\x06") == ProgramChanged(6)
+    assert parser.parse(b"\xc0") is parser.parse(b"\xc0\x90") is None
+    assert parser.counts["malformed"] == 2
+
+
+def test_a_part_stays_the_same_when_the_port_is_gone() -> None:
+    listener = Listener(ScriptedInput(), LoopGuard(0), PlayersPart(channel=2))
+    listener.lost()
+
+    assert listener.parser.parse(b"\x90\x3c\x40") is None
+    assert listener.parser.parse(b"\x92\x3c\x40") == NoteOn(60, 64)
 
 
 def test_even_the_sustain_pedal_may_stand_for_a_footswitch() -> None:

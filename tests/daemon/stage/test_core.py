@@ -216,7 +216,7 @@ def test_to_forget_is_passed_on_to_whoever_keeps_the_history(listening: StageByH
     ("command", "members"),
     [
         ("state", {"state", "turn", "missing", "time_s"}),
-        ("info", {"model", "input", "output", "counts"}),
+        ("info", {"model", "input", "output", "counts", "presets"}),
         ("schema", {"version", "commands", "parameters"}),
         ("get", {"parameters"}),
     ],

@@ -616,6 +616,19 @@ def test_a_preset_sets_what_it_has_and_an_unknown_one_nothing() -> None:
     ]
 
 
+def test_a_program_sets_the_preset_of_its_place_if_that_is_asked_for() -> None:
+    presets = {"calm": {"temperature": 0.8}, "odd": {"lowest_key": 99, "highest_key": 9}}
+    turns = Turns(replace(PARAMETERS, preset_programs=True), missing={}, presets=presets)
+
+    assert t.Changed(("temperature",)) in turns.handle(t.ProgramChanged(0), 1.0)
+    assert isinstance(turns.handle(t.ProgramChanged(1), 1.1)[0], t.Refuse)  # nobody is told
+    assert turns.handle(t.ProgramChanged(2), 1.2) == []
+    assert turns.parameters.temperature == 0.8
+
+    turns = Turns(PARAMETERS, missing={}, presets=presets)
+    assert turns.handle(t.ProgramChanged(0), 1.0) == []
+
+
 @pytest.mark.parametrize("name", ["", "../mine", "a/b", "two words", "x" * 65, "ü"])
 def test_a_capture_needs_a_plain_name(name: str) -> None:
     turns = listening()

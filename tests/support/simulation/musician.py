@@ -258,6 +258,7 @@ def any_changes(rng: random.Random) -> Changes:
         "trigger_controller": rng.choice((None, 66)),
         "beats_per_bar": rng.choice((1, 3, 4)),
         "trigger_program": rng.choice((None, 7)),
+        "preset_programs": rng.random() < 0.5,
         "temperature": rng.choice((0.5, 1.0)),
         "when_played_over": rng.choice((*WhenPlayedOver,)).value,
         "held_keys": rng.choice((*HeldKeys,)).value,

@@ -189,7 +189,7 @@ class SimulatedStage:
             time_ns, played = taken
             if isinstance(played, t.LetGo):
                 self._hand(played)
-            elif isinstance(played, t.Switched | t.Clocked):
+            elif isinstance(played, t.Switched | t.ProgramChanged | t.Clocked):
                 self._hand(replace(played, at_s=time_ns / NS_PER_S))
             else:
                 timed = TimedEvent(time_ns / NS_PER_S, played)

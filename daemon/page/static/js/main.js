@@ -5,6 +5,7 @@ import { Connection } from "./link/connection.js";
 import { Hands } from "./hands.js";
 import { Keeping } from "./panels/keeping.js";
 import { PlayingIn } from "./panels/playing_in.js";
+import { Presets } from "./panels/presets.js";
 import { Roll } from "./seen/roll.js";
 import { Score } from "./seen/score.js";
 import { SessionClock } from "./link/clock.js";
@@ -28,6 +29,7 @@ class Page {
     this.hands = new Hands((event) => this.#play(event), notify);
     this.roll = new Roll(byId("roll"), this.score, () => this.clock.sessionS());
     this.steering = new Steering(this.connection);
+    this.presets = new Presets(this.connection, (message) => notify(message, "error"));
     this.commands = new Commands(
       this.connection,
       (name) => this.#silenceFor(name),
@@ -85,7 +87,10 @@ class Page {
       this.sound.answer.finish(turn, timeS);
       this.keeping.load();
     },
-    parameters: ({ parameters }) => this.steering.show(parameters),
+    parameters: ({ parameters }) => {
+      this.steering.show(parameters);
+      this.presets.show(parameters);
+    },
     metrics: (metrics) =>
       this.status.show(metrics, {
         roundTripMs: this.clock.roundTripMs,
@@ -120,6 +125,7 @@ class Page {
     this.commands.take(schema);
     this.keeping.take(schema);
     this.steering.take(schema, parameters);
+    this.presets.take(info?.presets, parameters);
     this.status.begin(info);
     this.status.state(state.state, parameters, state.missing);
     this.keeping.load();
