@@ -84,6 +84,7 @@ soak: $(VENV)/.installed ## the engine for an hour at full rate: does anything g
 .PHONY: bench-page
 bench-page: $(DEV)/.installed | browser ## the page in a real Chromium: when keys and notes sound, frames, bytes
 	$(DEV)/bin/python -m tests.page.measure --model $(MODEL) --json $(FIGURES)/page.json
+	$(DEV)/bin/python -m tests.page.crowd --model $(MODEL) --json $(FIGURES)/page.json
 
 .PHONY: screenshots
 screenshots: $(DEV)/.installed | browser ## the README's picture: the page in the middle of an answer

@@ -37,7 +37,8 @@ def main() -> None:
     ):
         found = measured(browser, daemon)
     tell(json.dumps(found, indent=1))
-    write_json(options.json, {"model": str(options.model)} | found)
+    known = json.loads(options.json.read_text()) if options.json.exists() else {}
+    write_json(options.json, known | {"model": str(options.model)} | found)
 
 
 def measured(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:

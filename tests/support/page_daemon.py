@@ -186,13 +186,13 @@ class Browser:
         return self.closed
 
 
-def deaf_browser(daemon: PageDaemon) -> socket.socket:
+def deaf_browser(port: int) -> socket.socket:
     """Open a WebSocket from which nobody will ever read."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    made.connect(("127.0.0.1", daemon.port))
+    made.connect(("127.0.0.1", port))
     made.sendall(
-        f"GET /ws HTTP/1.1\r\nHost: {daemon.host}\r\nOrigin: {daemon.origin}\r\n"
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
     )

@@ -124,7 +124,7 @@ def test_a_page_tells_when_the_daemon_is_gone_and_greets_when_it_is_back(tmp_pat
 
 def test_browsers_that_do_not_read_are_dropped_and_delay_nobody(tmp_path: Path) -> None:
     with page_daemon(tmp_path, trigger=["command"], length=600) as daemon:
-        deaf = [deaf_browser(daemon) for _ in range(10)]
+        deaf = [deaf_browser(daemon.port) for _ in range(10)]
         readers = [Browser(daemon) for _ in range(10)]
         try:
             for reader in readers:
