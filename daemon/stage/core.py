@@ -7,8 +7,7 @@ import contextlib
 import gc
 import logging
 import queue
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
 
 from daemon.control.commands import Answers, Result
 from daemon.control.replies import changed, chosen, schema
@@ -35,14 +34,14 @@ from daemon.messages.stage import (
     PlayedBy,
     Ready,
 )
-from daemon.midi.input import Listener, Switch
+from daemon.midi.input import Listener
 from daemon.midi.output import Output
 from daemon.midi.sending import OutputBack, OutputLost, Panicked, Report, Sent
-from daemon.parameters import Parameters
 from daemon.stage import descriptions
 from daemon.stage.brain_link import BrainLink, BrainOver
 from daemon.stage.inbox import Asked, End, Inbox, Item, ThreadFailed
 from daemon.stage.players import Players
+from daemon.stage.surroundings import Clock, World, switch_of
 from daemon.stage.turns import Turns
 from perceivers.errors import PerformerError
 from perceivers.events import TimedEvent
@@ -54,46 +53,12 @@ COLLECT_EVERY_S = 60.0
 PLAYER, PERFORMER = "player", "performer"
 
 
-def switch_of(parameters: Parameters) -> Switch:
-    """Return what stands for a footswitch."""
-    return Switch(
-        parameters.trigger_controller,
-        parameters.trigger_key,
-        parameters.trigger_program,
-        presets=parameters.preset_programs,
-    )
-
-
 class RefusedError(PerformerError):
     """A command cannot be carried out now."""
 
 
 class BrainFailedError(PerformerError):
     """The model cannot be used."""
-
-
-class Clock(Protocol):
-    """The clock of the session."""
-
-    def now_s(self) -> float:
-        """Return the seconds since the start of the session."""
-
-    def seconds(self, time_ns: int) -> float:
-        """Return a moment of the monotonic clock as seconds of the session."""
-
-    def nanoseconds(self, time_s: float) -> int:
-        """Return seconds of the session as a moment of the monotonic clock."""
-
-
-class World(Protocol):
-    """Who listens to what the stage tells."""
-
-    @property
-    def addresses(self) -> tuple[str, str]:
-        """Where commands are taken and where events are told."""
-
-    def publish(self, topic: str, payload: Mapping[str, Any]) -> None:
-        """Tell everybody; never wait."""
 
 
 class Core:

@@ -21,9 +21,9 @@ from daemon.midi.sending import (
     Sent,
 )
 from daemon.parameters import Parameters
-from daemon.stage.core import switch_of
 from daemon.stage.past import HISTORY_EVENTS
 from daemon.stage.players import Players
+from daemon.stage.surroundings import switch_of
 from daemon.stage.turns import Turns
 from perceivers.events import Event, TimedEvent
 from tests.support.midi_ports import ScriptedInput
