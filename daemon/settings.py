@@ -55,6 +55,12 @@ class MidiSettings:
     input_highest_key: int = setting(
         127, "MIDI key", "keys above are not heard", minimum=0, maximum=127
     )
+    mappings: str | None = setting(
+        "mappings.json",
+        "",
+        "where it is kept what controllers and keys have learnt to do; null: nowhere",
+        optional=True,
+    )
     loop_guard_ms: float = setting(
         30.0,
         "ms",

@@ -25,6 +25,7 @@ class Answers(StrEnum):
     CHANGED = "changed"  # the parameters that were given, and from when on each counts
     STATE = "state"  # what the Performer is doing
     INFO = "info"  # what it runs on, and counts
+    MAPPINGS = "mappings"  # what controls of the player's device do, and what is being learnt
     HELD = "held"  # what this client holds by what it has played
 
 
@@ -134,6 +135,42 @@ COMMANDS: dict[str, Command] = {
             _by_name(Setting("name", str, "", Range("", "what it is called in the file"))),
             at_least=1,
         ),
+        Command(
+            "learn",
+            "let the next controller or key that moves turn a parameter, or give a command",
+            Answers.MAPPINGS,
+            arguments=_by_name(
+                Setting("target", str, "", Range("", "a parameter or a command")),
+                Setting(
+                    "lowest",
+                    float,
+                    None,
+                    Range("", "where its way begins; null: at the least", optional=True),
+                ),
+                Setting(
+                    "highest",
+                    float,
+                    None,
+                    Range("", "where it ends; null: at the most", optional=True),
+                ),
+                Setting(
+                    "curve",
+                    str,
+                    "even",
+                    Range("", "how the way is laid out", choices=("even", "by_ratio")),
+                ),
+            ),
+            at_least=1,
+        ),
+        Command(
+            "unlearn",
+            "let no controller or key do this any more; without a target: none does anything",
+            Answers.MAPPINGS,
+            arguments=_by_name(
+                Setting("target", str, "", Range("", "a parameter or a command")),
+            ),
+        ),
+        Command("mappings", "what controllers and keys do", Answers.MAPPINGS),
         Command(
             "capture",
             "keep the last seconds, or without them the last exchange, as a recording of this name",

@@ -61,6 +61,30 @@ class Switched:
     stays: bool = True  # until it is told to move again; otherwise it is up again at once
 
 
+class ControlKind(StrEnum):
+    """What of the player's device moves."""
+
+    CONTROLLER = "controller"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A controller or key of the player's device, on whichever channel."""
+
+    kind: ControlKind
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A control that is mapped, or is to be, has moved to a place from 0 to 127."""
+
+    control: Control
+    place: int
+    at_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class ProgramChanged:
     """The player's device has changed to another program, counted from 0."""

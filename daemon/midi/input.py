@@ -7,7 +7,15 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.messages.turns import Clocked, LetGo, ProgramChanged, Switched
+from daemon.messages.turns import (
+    Clocked,
+    Control,
+    ControlKind,
+    LetGo,
+    Moved,
+    ProgramChanged,
+    Switched,
+)
 from daemon.midi.hands import Hands
 from daemon.midi.ports import PRESENCE_S, InputPort
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, PedalSwitch
@@ -32,11 +40,12 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.001
 QUIET_POLL_S = 0.01  # when nobody plays: looking costs more than all else at rest
 QUIET_AFTER_NS = 1_000_000_000
+_LAST_CONTROLLER = 119  # those above are modes of a channel
 _MAX_DRIFT = 2e-4  # two clocks agree to 100 parts in a million each
 _MAX_CORRECTION_NS = 100_000_000
 
 
-Played = Event | LetGo | Switched | ProgramChanged | Clocked
+Played = Event | LetGo | Switched | Moved | ProgramChanged | Clocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,18 @@ class Switch:
     key: int | None = None
     program: int | None = None
     presets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The controls that do something, and are no music; and whether the next that moves is one."""
+
+    controls: frozenset[Control] = frozenset()
+    is_learning: bool = False
+
+    def has(self, control: Control) -> bool:
+        """Tell whether a control that moves is to be told."""
+        return self.is_learning or control in self.controls
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +93,8 @@ EVERYTHING = PlayersPart()
 class MidiParser:
     """Reads MIDI messages of any channel, or of one part, as the playing of one pianist.
 
-    `switch` may be set anew at any time, from any thread; it is heard wherever it comes from.
+    `switch` and `mapped` may be set anew at any time, from any thread; what they name is heard
+    wherever it comes from.
     `counts` tells how many messages were malformed, how many say nothing about playing, and how
     many are of another part.
     """
@@ -81,6 +103,7 @@ class MidiParser:
         self.part = part
         self.counts: Counter[str] = Counter()
         self.switch = Switch()
+        self.mapped = Mapped()
         self._foot = PedalSwitch()
         self._pedal = PedalSwitch()
         self._hands = Hands()  # of the channels: layered sounds send each key on several
@@ -131,6 +154,9 @@ class MidiParser:
     def _key(self, channel: int, key: int, velocity: int) -> Played | None:
         if key == self.switch.key:
             return Switched(velocity > 0)
+        control = Control(ControlKind.KEY, key)
+        if control in self.mapped.controls or (velocity and self.mapped.is_learning):
+            return Moved(control, velocity)
         if not self.part.has(channel, key):
             self.counts["other_part"] += 1
             return None
@@ -138,10 +164,13 @@ class MidiParser:
 
     def _control(
         self, channel: int, controller: int, value: int
-    ) -> Pedal | LetGo | Switched | None:
+    ) -> Pedal | LetGo | Switched | Moved | None:
         if controller == self.switch.controller:
             moved = self._foot.feed(value)
             return None if moved is None else Switched(moved.down)
+        control = Control(ControlKind.CONTROLLER, controller)
+        if controller <= _LAST_CONTROLLER and self.mapped.has(control):
+            return Moved(control, value)
         if not self.part.has(channel, None):
             self.counts["other_part"] += 1
             return None
@@ -278,6 +307,7 @@ class Listener:
         before = self.parser
         self.parser = MidiParser(before.part)
         self.parser.counts, self.parser.switch = before.counts, before.switch
+        self.parser.mapped = before.mapped
         self._clock = InputClock()
 
 

@@ -10,6 +10,7 @@ import queue
 from collections.abc import Callable, Sequence
 
 from daemon.control.commands import Answers, Result
+from daemon.control.mapping_file import MappingFile
 from daemon.control.replies import changed, chosen, schema
 from daemon.control.requests import Request
 from daemon.messages import turns as t
@@ -39,7 +40,8 @@ from daemon.midi.output import Output
 from daemon.midi.sending import OutputBack, OutputLost, Panicked, Report, Sent
 from daemon.stage import descriptions
 from daemon.stage.brain_link import BrainLink, BrainOver
-from daemon.stage.inbox import Asked, End, Inbox, Item, ThreadFailed
+from daemon.stage.inbox import Asked, End, FromInput, Inbox, Item, Outcome, ThreadFailed
+from daemon.stage.learnt import Learnt
 from daemon.stage.players import Players
 from daemon.stage.surroundings import Clock, World, switch_of
 from daemon.stage.turns import Turns
@@ -65,12 +67,19 @@ class Core:
     """Carries out what the turns decide. Everything here runs in the thread that calls `run`."""
 
     def __init__(
-        self, turns: Turns, clock: Clock, inbox: Inbox, listener: Listener, output: Output
+        self,
+        turns: Turns,
+        clock: Clock,
+        inbox: Inbox,
+        listener: Listener,
+        output: Output,
+        mapping_file: MappingFile,
     ) -> None:
         self.turns = turns
         self._clock = clock
         self._inbox = inbox
         self._listener = listener
+        self._learnt = Learnt(mapping_file, lambda: listener.parser)
         self._players = Players()
         self._output = output
         self._model: BrainReady | None = None
@@ -140,15 +149,10 @@ class Core:
     def take(self, item: Item) -> None:
         """See to what has come in."""
         match item:
-            case t.Heard(timed):
-                heard = self._players.at_port(timed)
-                self._heard([] if heard is None else [heard])
-            case t.LetGo() | t.Lost(t.Part.INPUT):
-                self._happened(item)  # the turns lift the hands themselves
-                for timed in self._players.all_lifted(self._clock.now_s()):
-                    self._tell_played(PLAYER, timed)
-            case t.Lost() | t.Back() | t.Switched() | t.ProgramChanged() | t.Clocked():
-                self._happened(item)
+            case t.Heard() | t.LetGo() | t.Lost() | t.Back() | t.Clocked():
+                self._input_said(item)
+            case t.Switched() | t.Moved() | t.ProgramChanged():
+                self._input_said(item)
             case Sent() | t.Released() | Panicked() | OutputLost() | OutputBack():
                 self._output_reported(item)
             case BrainReady() | Planned() | PlanComplete() | Took() | Pulse() | BrainFailed():
@@ -160,6 +164,22 @@ class Core:
                 self._asked(item)
             case ThreadFailed() | End():
                 self._ended(item)
+
+    def _input_said(self, item: FromInput) -> None:
+        match item:
+            case t.Heard(timed):
+                heard = self._players.at_port(timed)
+                self._heard([] if heard is None else [heard])
+            case t.LetGo() | t.Lost(t.Part.INPUT):
+                self._happened(item)  # the turns lift the hands themselves
+                for timed in self._players.all_lifted(self._clock.now_s()):
+                    self._tell_played(PLAYER, timed)
+            case t.Moved(control, place):
+                parameters, publish = self.turns.parameters, self._world.publish
+                for commanded in self._learnt.moved(control, place, parameters, publish):
+                    self._happened(commanded)
+            case _:
+                self._happened(item)
 
     def _ended(self, item: ThreadFailed | End) -> None:
         match item:
@@ -235,7 +255,7 @@ class Core:
         elif t.SilenceAll() in actions:
             self._silencing.append(asked)
         else:
-            asked.reply.put(self._answer(request, actions))
+            asked.reply.put(self._outcome(request, actions))
 
     def _play(self, asked: Asked) -> None:
         """Let a client be the player; refused, it has played nothing."""
@@ -254,6 +274,12 @@ class Core:
         self._heard(played)
         asked.reply.put(self._answer(request))
 
+    def _outcome(self, request: Request, actions: Sequence[t.Action]) -> Outcome:
+        try:
+            return self._answer(request, actions)
+        except PerformerError as error:
+            return error
+
     def _answer(self, request: Request, actions: Sequence[t.Action] = ()) -> Result:
         match request.command.answers:
             case Answers.PARAMETERS:
@@ -270,6 +296,8 @@ class Core:
                 return schema()
             case Answers.STATE:
                 return descriptions.state(self.turns, self._clock.now_s())
+            case Answers.MAPPINGS:
+                return self._learnt.answer(request, self._world.publish)
             case Answers.HELD:
                 keys, pedal = self._players.held_by(request.client)
                 return descriptions.held(keys, pedal=pedal)

@@ -13,6 +13,7 @@ from daemon.messages.turns import (
     Heard,
     LetGo,
     Lost,
+    Moved,
     Part,
     ProgramChanged,
     Switched,
@@ -52,8 +53,9 @@ class End:
     reason: str
 
 
+FromInput = Heard | LetGo | Switched | Moved | ProgramChanged | Clocked | Lost | Back
 Item = (
-    Heard | LetGo | Switched | ProgramChanged | Clocked | Lost | Back  # from the input
+    FromInput
     | Report | FromBrain | BrainOver | Asked | ThreadFailed | End
 )  # fmt: skip
 Inbox = queue.SimpleQueue[Item]
@@ -65,7 +67,7 @@ def playing_into(inbox: Inbox, seconds: Callable[[int], float]) -> Callable[[int
     def heard(time_ns: int, played: Played) -> None:
         if isinstance(played, LetGo):
             inbox.put(played)
-        elif isinstance(played, Switched | ProgramChanged | Clocked):
+        elif isinstance(played, Switched | Moved | ProgramChanged | Clocked):
             inbox.put(replace(played, at_s=seconds(time_ns)))
         else:
             inbox.put(Heard(TimedEvent(seconds(time_ns), played)))

@@ -15,7 +15,9 @@ import threading
 import time
 from collections.abc import Callable, MutableSequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 
+from daemon.control.mapping_file import MappingFile
 from daemon.control.server import ControlServer
 from daemon.log import set_up_logging
 from daemon.messages.pipe_end import PipeEnd
@@ -134,7 +136,9 @@ def _play(
         input_port, port = open_ports(settings.midi, may_be_missing=settings.page.enabled)
         output = stack.enter_context(_output(port, settings, footprint, guard, inbox.put))
         listener = Listener(input_port, guard, _players_part(settings.midi))
-        core = Core(turns, clock, inbox, listener, output)
+        kept = settings.midi.mappings
+        mapping_file = MappingFile(None if kept is None else Path(kept))
+        core = Core(turns, clock, inbox, listener, output, mapping_file)
         control = ControlServer(settings.control, asking(inbox), now_s=clock.now_s)
         server = stack.enter_context(control)
         stack.callback(brain.stop)

@@ -5,9 +5,11 @@ What a player does comes in as bytes, what leaves is seen as bytes; the brain is
 
 import queue
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from daemon.control.commands import COMMANDS, Result
+from daemon.control.mapping_file import MappingFile
 from daemon.control.requests import Request
 from daemon.messages.brain import BrainReady, FromBrain, ToBrain
 from daemon.messages.stage import FromStage
@@ -100,7 +102,10 @@ class StageByHand:
     """A core between ports, a brain and a world that the test holds."""
 
     def __init__(
-        self, parameters: Parameters | None = None, guard: LoopGuard | None = None
+        self,
+        parameters: Parameters | None = None,
+        guard: LoopGuard | None = None,
+        mappings: Path | None = None,
     ) -> None:
         guard = guard or LoopGuard(0)
         self.clock = StandingClock()
@@ -115,7 +120,9 @@ class StageByHand:
         self._played = playing_into(self.inbox, self.clock.seconds)
         self._present = presence_into(self.inbox, self.keyboard)
         turns = Turns(parameters or Parameters())
-        self.core = Core(turns, self.clock, self.inbox, self._listener, self.output)
+        self.core = Core(
+            turns, self.clock, self.inbox, self._listener, self.output, MappingFile(mappings)
+        )
         self.core.begin(self.brain, self.world, self.reports.append)
 
     def settle(self) -> None:

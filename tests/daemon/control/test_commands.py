@@ -304,6 +304,7 @@ def test_the_documentation_has_every_command_parameter_and_code_as_the_tables_ha
         Answers.CHANGED: "`parameters`, `applies`",
         Answers.STATE: "`state`, `turn`, `missing`, `time_s`",
         Answers.INFO: "`model`, `input`, `output`, `counts`, `presets`, `control`",
+        Answers.MAPPINGS: "`mappings`, `learning`",
         Answers.HELD: "`held`: keys that this client holds, `pedal`",
     }
 

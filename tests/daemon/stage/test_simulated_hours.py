@@ -229,7 +229,7 @@ def stage_with(**makers: Any) -> type[SimulatedStage]:
         ("4", stage_with(make_schedule=Tardy)),
         ("5", stage_with(make_turns=Hasty)),
         ("6", stage_with(make_turns=Shy)),
-        ("56", stage_with(make_turns=Impatient)),
+        ("256", stage_with(make_turns=Impatient)),  # it takes releases for later, too
         ("6", stage_with(make_turns=Endless)),
         ("6", Unanswering),
         ("7", stage_with(make_guard=Credulous)),

@@ -64,6 +64,7 @@ class Musician:
             (3, self._garble),
             (8, self._use_the_foot),
             (3, self._start_the_clock),
+            (4, self._move_what_has_learnt),
             (1, self._let_go),
             (1.5, self._lose_the_brain),
             (1, self._unplug_the_output),
@@ -202,6 +203,16 @@ class Musician:
             yield self._rng.choice((0.0, 0.1, 0.1, 0.1, 1.0))
             self._stage.send(up)
             yield self._rng.choice((0.1, 0.2, 0.5, 2.0))
+
+    def _move_what_has_learnt(self) -> Iterator[float]:
+        """Turn knobs, press pedals and strike keys that are no music, as `LearntBefore` says."""
+        for _ in range(self._rng.randint(1, 6)):
+            place = self._rng.choice((0, 20, 64, 100, 127))
+            self._stage.send(bytes((0xB0, self._rng.randint(20, 22), place)))
+            if self._rng.random() < 0.2:
+                self._stage.send(b"\x90\x64\x40")
+                self._stage.send(b"\x90\x64\x00")
+            yield self._rng.choice((0.0, 0.02, 0.3))
 
     def _let_go(self) -> Iterator[float]:
         self._stage.send(self._rng.choice((b"\xb0\x7b\x00", b"\xb0\x78\x00", b"\xfc", b"\xff")))

@@ -5,9 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from daemon.control.mapping import Assignment, Mappings
+from daemon.control.mapping_file import MappingFile
 from daemon.control.played import PlayedEvent
 from daemon.messages import turns as t
 from daemon.messages.brain import FromBrain, PlanComplete, Planned, ToBrain
+from daemon.messages.turns import ControlKind
 from daemon.midi.input import Listener, LoopGuard
 from daemon.midi.ports import SendError
 from daemon.midi.schedule import Schedule
@@ -21,6 +24,7 @@ from daemon.midi.sending import (
     Sent,
 )
 from daemon.parameters import Parameters
+from daemon.stage.learnt import Learnt
 from daemon.stage.past import HISTORY_EVENTS
 from daemon.stage.players import Players
 from daemon.stage.surroundings import switch_of
@@ -78,6 +82,24 @@ class Kept:
     footprint: bytearray = field(default_factory=lambda: bytearray(FOOTPRINT_SIZE))
 
 
+class LearntBefore(MappingFile):
+    """What controllers and keys have learnt, without a file."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def read(self) -> Mappings:
+        return Mappings(
+            [
+                Assignment(ControlKind.CONTROLLER, 20, "temperature"),
+                Assignment(ControlKind.CONTROLLER, 21, "hand_back"),
+                Assignment(ControlKind.CONTROLLER, 22, "perform"),
+                Assignment(ControlKind.CONTROLLER, 22, "stop"),
+                Assignment(ControlKind.KEY, 100, "another_take"),
+            ]
+        )
+
+
 class SimulatedStage:
     """Lets what happens pass through one inbox, lets the turns decide, and does what they answer.
 
@@ -102,6 +124,7 @@ class SimulatedStage:
         self.wire = Wire(line, witness, self._hear_again)
         self._listener = self.make_listener(self._input_port, guard)
         history = sorted(kept.history, key=lambda timed: timed.time_s)
+        self._learnt = Learnt(LearntBefore(), lambda: self._listener.parser)
         self.turns = self.make_turns(kept.parameters, history, first_seed=rng.randrange(2**31))
         schedule = self.make_schedule(LATE_AFTER_MS * MS)
         self.sending = Sending(
@@ -189,11 +212,18 @@ class SimulatedStage:
             time_ns, played = taken
             if isinstance(played, t.LetGo):
                 self._hand(played)
+            elif isinstance(played, t.Moved):
+                self._core.hand(lambda moved=played: self._move(moved))
             elif isinstance(played, t.Switched | t.ProgramChanged | t.Clocked):
                 self._hand(replace(played, at_s=time_ns / NS_PER_S))
             else:
                 timed = TimedEvent(time_ns / NS_PER_S, played)
                 self._core.hand(lambda timed=timed: self._port_plays(timed))
+
+    def _move(self, moved: t.Moved) -> None:
+        parameters, nobody = self.turns.parameters, lambda topic, told: None
+        for commanded in self._learnt.moved(moved.control, moved.place, parameters, nobody):
+            self._handle(commanded)
 
     def _port_plays(self, timed: TimedEvent) -> None:
         heard = self._players.at_port(timed)
