@@ -127,6 +127,8 @@ def test_twenty_answers_stay_nearer_to_the_player() -> None:
 
     nearer = found[1.0].mean(axis=0) / found[0.0].mean(axis=0)
 
-    assert (nearer < 1.2).all()
-    assert (nearer[[0, 2]] < 0.85).all()  # of which there is most to mend here: density, loudness
+    assert (nearer[:3] < 0.85).all()  # density, register, loudness
     assert np.exp(np.log(nearer).mean()) < 0.9
+    # Lengths lie within 14 % of the player's by themselves: there is nothing to mend, only to keep.
+    assert found[0.0].mean(axis=0)[3] < 0.2
+    assert found[1.0].mean(axis=0)[3] < 0.3
