@@ -22,6 +22,7 @@ from perceivers.events import Event, NoteOff, NoteOn, Pedal, PedalSwitch
 from perceivers.midi_numbers import (
     CLOCK,
     CONTROL_CHANGE,
+    LAST_CONTROLLER,
     NOTE_OFF,
     NOTE_ON,
     NOTES_OFF,
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.001
 QUIET_POLL_S = 0.01  # when nobody plays: looking costs more than all else at rest
 QUIET_AFTER_NS = 1_000_000_000
-_LAST_CONTROLLER = 119  # those above are modes of a channel
 _MAX_DRIFT = 2e-4  # two clocks agree to 100 parts in a million each
 _MAX_CORRECTION_NS = 100_000_000
 
@@ -169,7 +169,7 @@ class MidiParser:
             moved = self._foot.feed(value)
             return None if moved is None else Switched(moved.down)
         control = Control(ControlKind.CONTROLLER, controller)
-        if controller <= _LAST_CONTROLLER and self.mapped.has(control):
+        if controller <= LAST_CONTROLLER and self.mapped.has(control):
             return Moved(control, value)
         if not self.part.has(channel, None):
             self.counts["other_part"] += 1

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from daemon.parameter_groups.giving_way import GivingWay
 from daemon.parameter_groups.rows import Applies, parameter
+from perceivers.midi_numbers import LAST_CONTROLLER
 
-_LAST_CONTROLLER = 119  # those above are modes of a channel
 _LAST_KEY = 127
 
 
@@ -19,7 +19,7 @@ class Switches(GivingWay):
         "this pedal takes the turn and gives it back (67: soft pedal); null: none",
         applies=Applies.AT_ONCE,
         minimum=0,
-        maximum=_LAST_CONTROLLER,
+        maximum=LAST_CONTROLLER,
         optional=True,
     )
     trigger_key: int | None = parameter(

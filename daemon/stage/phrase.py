@@ -10,7 +10,7 @@ from collections import deque
 from daemon.parameters import HeldKeys, Parameters
 from perceivers.events import Event, NoteOff, NoteOn, Pedal
 
-CHORD_S = 0.05  # strikes so near to each other are one onset
+ONE_ONSET_S = 0.05  # strikes so near to each other are one onset
 INTERVALS = 12  # of the last onsets, by which the pulse is known
 FEWEST_INTERVALS = 2
 SLOWEST_PULSE_S = 2.0  # who strikes more seldom has none that an answer could wait for
@@ -63,7 +63,7 @@ class Phrase:
             self._began_s = time_s
         if self._onset_s is None:
             self._onset_s = time_s
-        elif time_s - self._onset_s > CHORD_S:
+        elif time_s - self._onset_s > ONE_ONSET_S:
             self._intervals_s.append(time_s - self._onset_s)
             self._onset_s = time_s
 

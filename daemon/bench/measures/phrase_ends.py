@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from daemon.stage.phrase import CHORD_S
+from daemon.stage.phrase import ONE_ONSET_S
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
 Floats = npt.NDArray[np.float64]
@@ -33,12 +33,12 @@ class Chords:
 
 
 def chords_of(events: Sequence[TimedEvent]) -> Chords:
-    """Gather strikes that lie within CHORD_S of a first one."""
+    """Gather strikes that lie within ONE_ONSET_S of a first one."""
     rows: list[list[float]] = []
     chord_of: dict[int, int] = {}
     for time_s, event in events:
         if isinstance(event, NoteOn):
-            if not rows or time_s - rows[-1][0] > CHORD_S:
+            if not rows or time_s - rows[-1][0] > ONE_ONSET_S:
                 rows.append([time_s, event.pitch, time_s])
             rows[-1][1] = max(rows[-1][1], event.pitch)
             chord_of[event.pitch] = len(rows) - 1
