@@ -70,7 +70,7 @@ def test_what_is_withdrawn_is_silent_within_50_ms(browser: Browser, daemon: Runn
     answer(browser, daemon)
     wait_until_loud(browser)
 
-    # The daemon knows nothing of it and plans on; what it plans from now on is not to be heard here.
+    # The daemon knows nothing of it; what it plans from now on is not to be heard here.
     act = "p.sound.answer.plan = () => {}; p.sound.answer.withdraw()"
     before, ms = until_silence_ms(browser, act)
 
