@@ -8,9 +8,9 @@ READINGS: dict[tuple[str, str], str] = {
     ),
     ("small", "combine"): (
         "At this size and length of training the order is the other way round than at proxy size: "
-        "the cascade is ahead of two scales joined by an MLP by 0.05. It is one seed, and at proxy "
-        "size a seed was worth as much; but what side by side won there in a short run is gone, and "
-        "the shipped model keeps the paper's cascade."
+        "the cascade is ahead of scales joined by an MLP by 0.05. It is one seed; at proxy size "
+        "a seed was worth as much; but what side by side won there in a short run is gone, and the "
+        "shipped model keeps the paper's cascade."
     ),
     ("proxy", "baselines"): (
         "A seed is worth up to 0.1 nats here: Perceiver AR with the crops of its ports is better "
