@@ -37,15 +37,7 @@ def state_after(tokens: Tensor, state: KeyState) -> KeyState:
     if not tokens.shape[1]:
         return state
     told = _told(tokens, state)
-    place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-    strokes = torch.full_like(state.struck, UNKNOWN)
-    last_on = strokes.scatter_reduce(1, told.pitch, _where(told.is_on, place), "amax")
-    last_off = strokes.scatter_reduce(1, told.pitch, _where(told.is_off, place), "amax")
-    struck, loudness = (
-        _of_keys(last_on, last_off, values, before)
-        for values, before in ((told.step, state.struck), (told.velocity, state.loudness))
-    )
-    return KeyState(told.step[:, -1], struck, loudness, told.velocity[:, -1], told.pedal[:, -1])
+    return _state_at_the_end(told, _held(told, state), state)
 
 
 def count_rows(
@@ -62,12 +54,7 @@ def count_rows(
     _count_keys(counts, held, told.step)
     _count(counts, told.velocity, table.VELOCITY + told.velocity)
     _count(counts, told.pedal, table.PEDAL + _age(told.step - told.pedal))
-    struck, loudness = (torch.full_like(state.struck, UNKNOWN) for _ in range(2))
-    last = held.until == tokens.shape[1]
-    struck[held.row[last], held.pitch[last]] = held.struck[last]
-    loudness[held.row[last], held.pitch[last]] = held.loudness[last]
-    after = KeyState(told.step[:, -1], struck, loudness, told.velocity[:, -1], told.pedal[:, -1])
-    return counts, after
+    return counts, _state_at_the_end(told, held, state)
 
 
 class _Told(NamedTuple):
@@ -108,16 +95,6 @@ def _last(values: Tensor, is_said: Tensor, before: Tensor) -> Tensor:
     return torch.where(newest < 0, before[:, None], values.gather(1, newest.clamp(min=0)))
 
 
-def _of_keys(last_on: Tensor, last_off: Tensor, values: Tensor, before: Tensor) -> Tensor:
-    """Return (B, P) what was so at the newest strokes of keys that are down, of values (B, T).
-
-    before: what was so at those of keys that are down from the beginning.
-    """
-    newest = values.gather(1, last_on.clamp(min=0))
-    held = before.where(last_off < 0, UNKNOWN).where(last_on < 0, UNKNOWN)
-    return newest.where(last_on > last_off, held)
-
-
 class _Held(NamedTuple):
     """Keys that are down, each from one stroke to what ends it; each (K,)."""
 
@@ -144,18 +121,25 @@ def _held(told: _Told, state: KeyState) -> _Held:
         state.loudness[row, pitch],
     )
     row, place = (told.is_on | told.is_off).nonzero(as_tuple=True)
-    said = (values[row, place] for values in (told.pitch, told.step, told.velocity))
-    pitch, step, velocity = said
+    pitch, step, velocity = (each[row, place] for each in (told.pitch, told.step, told.velocity))
     strokes = _Held(row, pitch, place, place, step, velocity)
     is_on = torch.cat((torch.ones_like(before.row, dtype=torch.bool), told.is_on[row, place]))
     events = _Held(*(torch.cat(pair) for pair in zip(before, strokes, strict=True)))
     # Those of one key one behind the other, as they come: what follows a stroke ends it.
-    order = torch.argsort(events.row * v.PITCHES + events.pitch, stable=True)
+    of_key, order = (events.row * v.PITCHES + events.pitch).sort(stable=True)
     events, is_on = _Held(*(values[order] for values in events)), is_on[order]
-    of_key = events.row * v.PITCHES + events.pitch
     until = torch.full_like(events.until, told.step.shape[1])
     until[:-1] = events.since[1:].where(of_key[1:] == of_key[:-1], until[:-1])
     return _Held(*(values[is_on] for values in events._replace(until=until)))
+
+
+def _state_at_the_end(told: _Told, held: _Held, before: KeyState) -> KeyState:
+    """Return the state after the last token."""
+    struck, loudness = (torch.full_like(before.struck, UNKNOWN) for _ in range(2))
+    last = held.until == told.step.shape[1]
+    struck[held.row[last], held.pitch[last]] = held.struck[last]
+    loudness[held.row[last], held.pitch[last]] = held.loudness[last]
+    return KeyState(told.step[:, -1], struck, loudness, told.velocity[:, -1], told.pedal[:, -1])
 
 
 def _count_keys(counts: Tensor, held: _Held, step: Tensor) -> None:

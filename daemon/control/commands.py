@@ -29,6 +29,13 @@ class Answers(StrEnum):
     HELD = "held"  # what this client holds by what it has played
 
 
+class Curve(StrEnum):
+    """How the way of a controller is laid out over a range."""
+
+    EVEN = "even"
+    BY_RATIO = "by_ratio"  # each step multiplies: for ranges from 1 to 3,600, say
+
+
 class Argument(Protocol):
     """One thing that a command takes. A setting is one, and so is each parameter."""
 
@@ -156,8 +163,8 @@ COMMANDS: dict[str, Command] = {
                 Setting(
                     "curve",
                     str,
-                    "even",
-                    Range("", "how the way is laid out", choices=("even", "by_ratio")),
+                    Curve.EVEN.value,
+                    Range("", "how the way is laid out", choices=tuple(Curve)),
                 ),
             ),
             at_least=1,

@@ -6,19 +6,17 @@ Pure: what moved comes in, what is to happen goes out.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
-from daemon.control.commands import COMMANDS, Result
+from daemon.control.commands import COMMANDS, Curve, Result
 from daemon.control.requests import Code, CommandError
 from daemon.messages.turns import Adjust, Commanded, Control, ControlKind
-from daemon.parameters import TABLE, Parameters, as_json
+from daemon.parameters import TABLE, Parameters
 from perceivers.errors import SettingsError
-from perceivers.events import PedalSwitch
+from perceivers.events import PEDAL_DOWN_FROM, PedalSwitch
 from perceivers.ranges import Setting, Value, shown, suggestion
 
 MOST = 127  # the highest value of a controller
-_MIDDLE = 64
 _DECIMALS = 4
 GIVEN = {
     command.name: command.becomes
@@ -32,13 +30,6 @@ TURNED = {
     if row.kind in (bool, int, float) or (row.kind is str and row.range.choices)
 }
 """The parameters that a controller can turn: no lists and no free text."""
-
-
-class Curve(StrEnum):
-    """How the way of a controller is laid out over a range."""
-
-    EVEN = "even"
-    BY_RATIO = "by_ratio"  # each step multiplies: for ranges from 1 to 3,600, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +50,11 @@ class Assignment:
                 raise _refused("lowest", f"{self.target} is a command; it has no range")
             return
         if self.target not in TURNED:
-            known: list[Value] = [*TURNED, *GIVEN]
+            known = [*TURNED, *GIVEN]
             is_list = self.target in TABLE
             why = "is a list or a text, which nothing turns" if is_list else "is nothing to learn"
-            message = (
-                f"target = {shown(self.target)} {why}; {suggestion(self.target, [*TURNED, *GIVEN])}"
-            )
-            raise CommandError(Code.UNKNOWN_FIELD, message, field="target", allowed=known)
+            message = f"target = {shown(self.target)} {why}; {suggestion(self.target, known)}"
+            raise CommandError(Code.UNKNOWN_FIELD, message, field="target", allowed=[*known])
         self._check_range(TURNED[self.target])
 
     def _check_range(self, row: Setting) -> None:
@@ -85,6 +74,11 @@ class Assignment:
         if self.curve == Curve.BY_RATIO and min(low, high) <= 0:
             raise _refused("curve", "by_ratio needs lowest and highest above 0; give them, or even")
 
+    @property
+    def moved_by(self) -> Control:
+        """The control."""
+        return Control(self.control, self.number)
+
     def ends(self, row: Setting) -> tuple[float, float]:
         """Return the values at both ends of its way."""
         low = _least(row) if self.lowest is None else self.lowest
@@ -95,7 +89,7 @@ class Assignment:
         """Return the value of the parameter at a place of its way, 0 to 127."""
         row, share = TURNED[self.target], place / MOST
         if row.kind is bool:
-            return place >= _MIDDLE
+            return place >= PEDAL_DOWN_FROM
         if row.kind is str:
             choices = row.range.choices
             return str(choices[min(len(choices) - 1, int(share * len(choices)))])
@@ -129,7 +123,7 @@ class Mappings:
     @property
     def controls(self) -> frozenset[Control]:
         """The controls that do something, and are no music."""
-        return frozenset(Control(each.control, each.number) for each in self.assignments)
+        return frozenset(each.moved_by for each in self.assignments)
 
     def learn(self, values: Mapping[str, Any]) -> None:
         """Let the next control that moves do this. Raises CommandError for what cannot be."""
@@ -157,25 +151,25 @@ class Mappings:
         if self.learning is None:
             return False
         learnt = replace(self.learning, control=control.kind, number=control.number)
-        same = (learnt.control, learnt.number, learnt.target)
-        self.assignments = [
-            each for each in self.assignments if (each.control, each.number, each.target) != same
+        others = [
+            each
+            for each in self.assignments
+            if each.moved_by != control or each.target != learnt.target
         ]
-        self.assignments.append(learnt)
+        self.assignments = [*others, learnt]
         self.learning = None
         return True
 
     def moved(self, control: Control, place: int, parameters: Parameters) -> list[Commanded]:
         """Return what is to happen as a control has moved to a place, 0 to 127."""
         done: list[Commanded] = []
-        values = as_json(parameters)
         is_pressed = self._is_pressed(control, place)
         for each in self.assignments:
-            if (each.control, each.number) != (control.kind, control.number):
+            if each.moved_by != control:
                 continue
             if each.target in TURNED:
                 value = each.value_at(place)
-                if value != values[each.target]:
+                if value != getattr(parameters, each.target):
                     done.append(Adjust({each.target: value}))
             elif is_pressed:
                 done.append(GIVEN[each.target]())
@@ -207,5 +201,5 @@ def mappings_of(rows: Iterable[Mapping[str, Any]]) -> Mappings:
             told = {name: value for name, value in row.items() if name not in ("control", "number")}
             assignments.append(Assignment(kind, number, **told))
         except (CommandError, KeyError, TypeError, ValueError) as error:
-            raise SettingsError(f"{shown(dict(row))}: {error}") from error
+            raise SettingsError(f"{shown(row)}: {error}") from error
     return Mappings(assignments)

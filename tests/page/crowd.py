@@ -19,7 +19,7 @@ from typing import Any
 
 import aiohttp
 
-from daemon.bench.results import tell, write_json
+from daemon.bench.results import add_to_json, tell
 from tests.page.measure import percentiles
 from tests.support.page_daemon import deaf_browser
 from tests.support.running_daemon import RunningDaemon, running_daemon
@@ -43,8 +43,7 @@ def main() -> None:
     ):
         found = {"crowd": {"model": str(options.model)} | measured(daemon)}
     tell(json.dumps(found, indent=1))
-    known = json.loads(options.json.read_text()) if options.json.exists() else {}
-    write_json(options.json, known | found)
+    add_to_json(options.json, found)
 
 
 def measured(daemon: RunningDaemon) -> dict[str, Any]:

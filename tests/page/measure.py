@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from daemon.bench.results import tell, write_json
+from daemon.bench.results import add_to_json, tell
 from tests.page.scripts import ONSET_METER, PRESSES_WATCHED, TWO_THOUSAND_NOTES
 from tests.support.browser import Browser, running_browser
 from tests.support.running_daemon import RunningDaemon, running_daemon
@@ -37,8 +37,7 @@ def main() -> None:
     ):
         found = measured(browser, daemon)
     tell(json.dumps(found, indent=1))
-    known = json.loads(options.json.read_text()) if options.json.exists() else {}
-    write_json(options.json, known | {"model": str(options.model)} | found)
+    add_to_json(options.json, {"model": str(options.model)} | found)
 
 
 def measured(browser: Browser, daemon: RunningDaemon) -> dict[str, Any]:

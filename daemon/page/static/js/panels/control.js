@@ -1,7 +1,7 @@
 // One control for one parameter, made from its row in `schema`.
 
 import { make } from "./elements.js";
-import { spoken } from "../seen/words.js";
+import { shown, spoken } from "../seen/words.js";
 
 const MOST_SLIDER_STEPS = 5000; // a wider range of whole numbers is typed, not slid
 const LOG_FROM = 100; // a range that spans more than this ratio slides by proportion
@@ -189,11 +189,6 @@ export class Control {
 /** What null means, as the description says after "null:". */
 function nullWords(row) {
   return row.description.match(/null: ([^;,]+)/)?.[1].replaceAll("_", " ") ?? "none";
-}
-
-function shown(value) {
-  if (value === null) return "none";
-  return Array.isArray(value) ? value.join(", ") || "nothing" : String(value);
 }
 
 function same(one, other) {

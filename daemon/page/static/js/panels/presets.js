@@ -1,7 +1,7 @@
 // A button for each preset of the settings file, pressed while all that it sets is so.
 
 import { button, byId } from "./elements.js";
-import { spoken } from "../seen/words.js";
+import { shown, spoken } from "../seen/words.js";
 
 export class Presets {
   /** `say` is told what the daemon refused. */
@@ -43,8 +43,4 @@ export class Presets {
       this.say(error.message);
     }
   }
-}
-
-function shown(value) {
-  return value === null ? "none" : [value].flat().join(" ");
 }

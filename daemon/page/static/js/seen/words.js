@@ -19,6 +19,12 @@ const MISSING = {
 };
 const TOKENS_PER_NOTE = 4.7; // as piano music needs on average
 
+/** The value of a parameter. */
+export function shown(value) {
+  if (value === null) return "none";
+  return Array.isArray(value) ? value.join(", ") || "nothing" : String(value);
+}
+
 /** A short name and a sentence for a state. */
 export function doing(state, parameters, missing = {}) {
   const [name, sentence] = DOING[state] ?? [spoken(state), ""];
