@@ -198,6 +198,7 @@ def mappings_of(rows: Iterable[Mapping[str, Any]]) -> Mappings:
             number = row["number"]
             if not isinstance(number, int) or not 0 <= number <= MOST:
                 raise ValueError(f"number = {shown(number)} is not allowed; 0 to {MOST}")
+            Curve(row.get("curve", Curve.EVEN))
             told = {name: value for name, value in row.items() if name not in ("control", "number")}
             assignments.append(Assignment(kind, number, **told))
         except (CommandError, KeyError, TypeError, ValueError) as error:

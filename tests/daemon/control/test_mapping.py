@@ -153,6 +153,8 @@ def test_a_file_says_what_was_learnt(tmp_path: Path) -> None:
         '{"format": 1, "mappings": [{"control": "key", "number": 200, "target": "top_p"}]}',
         '{"format": 1, "mappings": [{"control": "key", "number": 2, "target": "top_q"}]}',
         '{"format": 1, "mappings": [{"control": "key", "number": 2, "target": "top_p", "x": 1}]}',
+        '{"format": 1, "mappings": [{"control": "key", "number": 2, "target": "top_p", '
+        '"curve": "odd"}]}',
         '{"format": 1, "mappings": [7]}',
     ],
 )
