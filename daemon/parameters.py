@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from daemon.parameter_groups.giving_way import HandBack, HeldKeys, WhenPlayedOver
-from daemon.parameter_groups.limits import Limits, refuse_contradictions
+from daemon.parameter_groups.instrument import Instrument, Passes
+from daemon.parameter_groups.limits import refuse_contradictions
 from daemon.parameter_groups.rows import Applies, parameter
 from daemon.parameter_groups.turn_taking import Entry, LengthUnit, Trigger
 from perceivers.errors import SettingsError
+from perceivers.midi_numbers import CHANNELS
 from perceivers.ranges import Range, Setting, Value, shown, suggestion, table
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "HeldKeys",
     "LengthUnit",
     "Parameters",
+    "Passes",
     "Trigger",
     "WhenPlayedOver",
     "as_json",
@@ -35,11 +38,11 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters(Limits):
+class Parameters(Instrument):
     """A value for every parameter."""
 
     channel: int = parameter(
-        1, "", "MIDI channel of the answer", applies=Applies.NEXT_TURN, minimum=1, maximum=16
+        1, "", "MIDI channel of the answer", applies=Applies.NEXT_TURN, minimum=1, maximum=CHANNELS
     )
 
     def __post_init__(self) -> None:

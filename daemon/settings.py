@@ -6,6 +6,7 @@ the reader, and a test holds the two together.
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from daemon.parameters import Parameters
 from perceivers.errors import SettingsError
 from perceivers.manifest import PRECISIONS
+from perceivers.midi_numbers import HIGHEST_VALUE
 from perceivers.ranges import setting
 from perceivers.settings import Named, load
 
@@ -27,6 +29,29 @@ class Provider(StrEnum):
 
 PRECISION_CHOICES = ("auto", *PRECISIONS)
 """Which of the model's exported forms runs."""
+
+
+_MOST_LATENCY_MS = 2000.0
+_VELOCITY_POINT = re.compile(r"(?P<velocity>\d{1,3})=(?P<ms>\d+(\.\d+)?)")
+
+
+def velocity_points(words: Sequence[str]) -> list[tuple[int, float]]:
+    """Return the points of a latency by velocity: (velocity, ms), in rising order of velocity.
+
+    words: each of the form 64=25. Raises SettingsError for what is no point, and for two of one
+    velocity.
+    """
+    points: dict[int, float] = {}
+    for word in words:
+        match = _VELOCITY_POINT.fullmatch(word)
+        velocity, ms = (int(match["velocity"]), float(match["ms"])) if match else (0, 0.0)
+        if not 1 <= velocity <= HIGHEST_VALUE or ms > _MOST_LATENCY_MS or velocity in points:
+            raise SettingsError(
+                f"velocity_latency_ms: {word!r} is not allowed; write [1=60, 127=0], each velocity"
+                f" once, 1 to {HIGHEST_VALUE}, and milliseconds up to {_MOST_LATENCY_MS:g}"
+            )
+        points[velocity] = ms
+    return sorted(points.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +86,18 @@ class MidiSettings:
         "where it is kept what controllers and keys have learnt to do; null: nowhere",
         optional=True,
     )
+    output_latency_ms: float = setting(
+        0.0,
+        "ms",
+        "how late the instrument sounds; what it is sent leaves so much earlier",
+        minimum=0.0,
+        maximum=_MOST_LATENCY_MS,
+    )
+    velocity_latency_ms: tuple[str, ...] = setting(
+        (),
+        "ms",
+        "how much later still it sounds by velocity: 1=60 127=0, with straight lines between",
+    )
     loop_guard_ms: float = setting(
         30.0,
         "ms",
@@ -69,8 +106,15 @@ class MidiSettings:
         maximum=1000.0,
     )
 
+    @property
+    def most_latency_s(self) -> float:
+        """How late the instrument sounds at most."""
+        more_ms = [ms for _, ms in velocity_points(self.velocity_latency_ms)]
+        return (self.output_latency_ms + max(more_ms, default=0.0)) / 1000
+
     def __post_init__(self) -> None:
-        """Refuse a part that holds no key."""
+        """Refuse a part that holds no key, and a latency that is none."""
+        velocity_points(self.velocity_latency_ms)
         if self.input_lowest_key > self.input_highest_key:
             raise SettingsError(
                 f"input_lowest_key = {self.input_lowest_key} lies above"

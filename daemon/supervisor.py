@@ -30,7 +30,7 @@ from daemon.messages.stage import (
     StageOptions,
     StopStage,
 )
-from daemon.midi.sending import FOOTPRINT_SIZE
+from daemon.midi.footprint import FOOTPRINT_SIZE
 from daemon.recorder import Recorder, last_session
 from daemon.settings import Settings
 from daemon.stage.brain_link import BrainTarget, run_brain

@@ -19,7 +19,7 @@ from perceivers.events import (
     PedalSwitch,
     TimedEvent,
 )
-from perceivers.midi_numbers import SUSTAIN
+from perceivers.midi_numbers import HIGHEST_VALUE, SUSTAIN
 
 DRUM_CHANNEL = 9
 TICKS_PER_BEAT = 480
@@ -247,7 +247,7 @@ def _message_of(event: Event, channel: int, delta_ticks: int) -> mido.Message:
         )
     if isinstance(event, NoteOff):
         return mido.Message("note_off", channel=channel, note=event.pitch, time=delta_ticks)
-    value = 127 if event.down else 0
+    value = HIGHEST_VALUE if event.down else 0
     return mido.Message(
         "control_change", channel=channel, control=SUSTAIN, value=value, time=delta_ticks
     )

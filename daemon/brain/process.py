@@ -73,7 +73,7 @@ def options_of(settings: Settings, origin_ns: int) -> BrainOptions:
         provider=settings.engine.provider,
         precision=settings.engine.precision,
         threads=settings.engine.threads,
-        lead_s=settings.timing.lead_ms / 1000,
+        lead_s=settings.timing.lead_ms / 1000 + settings.midi.most_latency_s,
         feed_after_s=None if feed_after_ms is None else feed_after_ms / 1000,
         origin_ns=origin_ns,
     )

@@ -4,6 +4,7 @@ Learnt while it plays: whatever moves next after `learn` is taken, and is no mus
 Pure: what moved comes in, what is to happen goes out.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -14,9 +15,9 @@ from daemon.messages.turns import Adjust, Commanded, Control, ControlKind
 from daemon.parameters import TABLE, Parameters
 from perceivers.errors import SettingsError
 from perceivers.events import PEDAL_DOWN_FROM, PedalSwitch
+from perceivers.midi_numbers import HIGHEST_VALUE
 from perceivers.ranges import Setting, Value, shown, suggestion
 
-MOST = 127  # the highest value of a controller
 _DECIMALS = 4
 GIVEN = {
     command.name: command.becomes
@@ -87,7 +88,7 @@ class Assignment:
 
     def value_at(self, place: int) -> Value:
         """Return the value of the parameter at a place of its way, 0 to 127."""
-        row, share = TURNED[self.target], place / MOST
+        row, share = TURNED[self.target], place / HIGHEST_VALUE
         if row.kind is bool:
             return place >= PEDAL_DOWN_FROM
         if row.kind is str:
@@ -99,13 +100,28 @@ class Assignment:
         )  # fmt: skip
         return round(value) if row.kind is int else round(value, _DECIMALS)
 
+    def place_of(self, value: float | str) -> int:
+        """Return the place of its way, 0 to 127, at which the parameter has a value."""
+        row = TURNED[self.target]
+        if row.kind is bool:
+            return HIGHEST_VALUE if value else 0
+        if row.kind is str:
+            choices = [str(choice) for choice in row.range.choices]
+            return round(HIGHEST_VALUE * (choices.index(str(value)) + 0.5) / len(choices))
+        low, high = self.ends(row)
+        number = min(max(float(value), min(low, high)), max(low, high))
+        share = (number - low) / (high - low)
+        if self.curve == Curve.BY_RATIO:
+            share = math.log(number / low) / math.log(high / low)
+        return round(HIGHEST_VALUE * share)
+
 
 def _least(row: Setting) -> float:
     return 0.0 if row.range.minimum is None else row.range.minimum
 
 
 def _most(row: Setting) -> float:
-    return float(MOST) if row.range.maximum is None else row.range.maximum
+    return float(HIGHEST_VALUE) if row.range.maximum is None else row.range.maximum
 
 
 def _refused(name: str, message: str) -> CommandError:
@@ -196,8 +212,8 @@ def mappings_of(rows: Iterable[Mapping[str, Any]]) -> Mappings:
         try:
             kind = ControlKind(row["control"])
             number = row["number"]
-            if not isinstance(number, int) or not 0 <= number <= MOST:
-                raise ValueError(f"number = {shown(number)} is not allowed; 0 to {MOST}")
+            if not isinstance(number, int) or not 0 <= number <= HIGHEST_VALUE:
+                raise ValueError(f"number = {shown(number)} is not allowed; 0 to {HIGHEST_VALUE}")
             Curve(row.get("curve", Curve.EVEN))
             told = {name: value for name, value in row.items() if name not in ("control", "number")}
             assignments.append(Assignment(kind, number, **told))

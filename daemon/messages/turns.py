@@ -246,6 +246,19 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class StartClock:
+    """Let others follow a clock: its first beat at a moment, and how long a beat is."""
+
+    first_s: float
+    beat_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopClock:
+    """There is no clock any more that others could follow."""
+
+
+@dataclass(frozen=True, slots=True)
 class SilenceAll:
     """Release, and tell every channel to be silent; `Released` follows."""
 
@@ -299,7 +312,8 @@ class Refuse:
     reason: str
 
 
+ToOutput = Play | Hold | Withdraw | Release | ReleaseAfterPlan | SilenceAll | StartClock | StopClock
 Action = (
-    ToBrain | Play | Hold | Withdraw | Release | ReleaseAfterPlan | SilenceAll
+    ToBrain | ToOutput
     | Enter | TurnEnded | Changed | Forget | Keep | Refuse
 )  # fmt: skip

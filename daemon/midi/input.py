@@ -20,8 +20,10 @@ from daemon.midi.hands import Hands
 from daemon.midi.ports import PRESENCE_S, InputPort
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, PedalSwitch
 from perceivers.midi_numbers import (
+    CHANNEL_PRESSURE,
     CLOCK,
     CONTROL_CHANGE,
+    HIGHEST_VALUE,
     LAST_CONTROLLER,
     NOTE_OFF,
     NOTE_ON,
@@ -33,6 +35,7 @@ from perceivers.midi_numbers import (
     START,
     STOP,
     SUSTAIN,
+    SYSTEM,
     SYSTEM_RESET,
 )
 
@@ -79,7 +82,7 @@ class PlayersPart:
 
     channel: int | None = None  # 0 to 15; None: all
     lowest_key: int = 0
-    highest_key: int = 127
+    highest_key: int = HIGHEST_VALUE
 
     def has(self, channel: int, key: int | None) -> bool:
         """Tell whether a key on a channel is the player's, or what is said of a whole channel."""
@@ -123,7 +126,7 @@ class MidiParser:
         if kind not in (NOTE_OFF, NOTE_ON, CONTROL_CHANGE):
             self.counts["ignored"] += 1
             return None
-        if len(message) != 3 or max(message[1:]) > 127:
+        if len(message) != 3 or max(message[1:]) > HIGHEST_VALUE:
             self.counts["malformed"] += 1
             return None
         if kind == CONTROL_CHANGE:
@@ -135,13 +138,13 @@ class MidiParser:
             return Clocked()
         if message[0] == START:
             return Clocked(sixteenths=0)
-        if len(message) != 3 or max(message[1:]) > 127:
+        if len(message) != 3 or max(message[1:]) > HIGHEST_VALUE:
             self.counts["malformed"] += 1
             return None
         return Clocked(sixteenths=message[1] + 128 * message[2])
 
     def _program(self, data: bytes) -> Switched | ProgramChanged | None:
-        if len(data) != 1 or data[0] > 127:
+        if len(data) != 1 or data[0] > HIGHEST_VALUE:
             self.counts["malformed"] += 1
             return None
         if data[0] == self.switch.program:
@@ -252,6 +255,14 @@ class LoopGuard:
         return False
 
 
+def _sounds(message: bytes) -> bool:
+    """Tell whether a message is one of a channel, and whole."""
+    if not message or not NOTE_OFF <= message[0] < SYSTEM:
+        return False
+    is_short = message[0] & 0xF0 in (PROGRAM_CHANGE, CHANNEL_PRESSURE)
+    return len(message) == (2 if is_short else 3) and max(message[1:]) <= HIGHEST_VALUE
+
+
 def _canonical(message: bytes) -> bytes:
     """Return the one form of a note-off; anything else unchanged."""
     if len(message) == 3:
@@ -264,8 +275,16 @@ def _canonical(message: bytes) -> bytes:
 class Listener:
     """Turns what a port receives into what the player did. No thread, no clock of its own."""
 
-    def __init__(self, port: InputPort, guard: LoopGuard, part: PlayersPart = EVERYTHING) -> None:
+    def __init__(
+        self,
+        port: InputPort,
+        guard: LoopGuard,
+        part: PlayersPart = EVERYTHING,
+        pass_on: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        """`pass_on` is called with each message that sounds, whoever's part it is."""
         self.port = port
+        self._pass_on = pass_on
         self.parser = MidiParser(part)
         self.echoes = 0
         self._guard = guard
@@ -288,6 +307,8 @@ class Listener:
                 self.echoes += 1
                 continue
             played = self.parser.parse(message)
+            if not isinstance(played, Switched | Moved | ProgramChanged) and _sounds(message):
+                self._pass_on(message)
             if played is not None:
                 return time_ns, played
         return None

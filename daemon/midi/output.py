@@ -8,10 +8,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 
+from daemon.midi.beside import Beside
 from daemon.midi.input import LoopGuard
 from daemon.midi.ports import PRESENCE_S, OutputPort
+from daemon.midi.reports import Report
 from daemon.midi.schedule import Schedule
-from daemon.midi.sending import Report, Sending
+from daemon.midi.sending import Sending
 from perceivers.events import Event
 
 logger = logging.getLogger(__name__)
@@ -70,8 +72,8 @@ class Output:
     def play(self, events: Iterable[tuple[int, Event]], channel: int) -> None:
         """Plan events, each at its moment, on a channel (0 to 15), beside what is planned already.
 
-        events: moments of the monotonic clock, in nanoseconds, in any order; one that is past is
-            due at once.
+        events: moments of the monotonic clock, in nanoseconds, in any order, at which they shall
+            sound; what would have to have left by now is due at once.
         Returns before anything is sent, and raises nothing: what leaves is told as `Sent`, what
         may not leave (a note-on that is late, or on a key that the player holds) is counted in
         `counts`, and while the port is lost or this is ending nothing is planned.
@@ -108,6 +110,21 @@ class Output:
         with self._sending_now() as sending:
             sending.panic()
 
+    def aside(self, do: Callable[[Beside], None]) -> None:
+        """Let something leave beside the answer, at once; nothing while the port is lost."""
+        with self._sending_now() as sending:
+            sending.aside(do)
+
+    def let_through(self, *, is_open: bool, half_pedal: bool) -> None:
+        """Say what of the player's own passes on from now on."""
+        with self._sending_now() as sending:
+            sending.let_through(is_open=is_open, half_pedal=half_pedal)
+
+    def show(self, message: bytes) -> None:
+        """Send a message that is no music, such as one for a light, as soon as may be."""
+        with self._sending_now() as sending:
+            sending.show(message)
+
     def take_over(self) -> None:
         """Release what the footprint says a killed predecessor left sounding."""
         with self._sending_now() as sending:
@@ -127,6 +144,7 @@ class Output:
             while True:
                 self._sending.work()
                 if self._stopping:
+                    self._sending.tell_all()
                     return
                 self._condition.wait(RETRY_S if self._sending.lost else self._wait_s())
                 if time.monotonic() >= look_at and not self._sending.lost and self._is_idle():

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from daemon.midi.latency import NONE, Latency
 from perceivers.events import Event, NoteOff, NoteOn, Pedal
 
 
@@ -21,21 +22,32 @@ class ScheduledMessage:
     order: int  # of arrival: what is due at one instant leaves in the order in which it came
     event: Event = field(compare=False)
     channel: int = field(compare=False)
+    latency_ns: int = field(compare=False, default=0)  # from leaving to sounding
+
+    @property
+    def sounds_ns(self) -> int:
+        """When it sounds, if it leaves when it is due."""
+        return self.due_ns + self.latency_ns
 
 
 class Schedule:
-    """The queue of what is to be sent, and what sounds because of what was sent."""
+    """The queue of what is to be sent, and what sounds because of what was sent.
 
-    def __init__(self, late_after_ns: int) -> None:
+    latency: of the instrument; what is planned leaves so much before the moment at which it sounds.
+    """
+
+    def __init__(self, late_after_ns: int, latency: Latency = NONE) -> None:
         self.counts: Counter[str] = Counter()
         """What was not sent, by reason: `late`, `held` and `unmatched`."""
         self._late_after_ns = late_after_ns
+        self._latency = latency
         self._planned: list[ScheduledMessage] = []
         self._urgent: list[ScheduledMessage] = []
         self._order = 0
         self._held: frozenset[int] = frozenset()
         self._channel_of: dict[int, int] = {}
         self._owed: set[int] = set()
+        self._comes_up_ns: dict[int, int] = {}  # when the last planned release of a key leaves
         self._pedal_channel: int | None = None
 
     @property
@@ -48,9 +60,22 @@ class Schedule:
         """The channel on which the pedal is down; None while it is up."""
         return self._pedal_channel
 
-    def add(self, due_ns: int, event: Event, channel: int) -> None:
-        """Plan an event."""
+    def add(self, sounds_ns: int, event: Event, channel: int) -> None:
+        """Plan an event that shall sound at a moment; the events of one key come in their order.
+
+        A strike that would have to leave before the key has come up leaves, and sounds, later.
+        """
+        due_ns = sounds_ns - self._latency.of(event)
+        if self._latency.by_velocity:
+            due_ns = self._after_release(event, due_ns)
         heapq.heappush(self._planned, self._message(due_ns, event, channel))
+
+    def _after_release(self, event: Event, due_ns: int) -> int:
+        if isinstance(event, NoteOn):
+            return max(due_ns, self._comes_up_ns.get(event.pitch, due_ns))
+        if isinstance(event, NoteOff):
+            self._comes_up_ns[event.pitch] = due_ns
+        return due_ns
 
     def next_due_ns(self) -> int | None:
         """Return when there is something to do next; None if nothing is planned."""
@@ -89,8 +114,9 @@ class Schedule:
             self._release_pitch(pitch, now_ns)
 
     def withdraw(self, after_ns: int) -> None:
-        """Forget what is planned for later than a moment; what sounds goes on."""
-        self._planned = [message for message in self._planned if message.due_ns <= after_ns]
+        """Forget what is planned to sound later than a moment; what sounds goes on."""
+        self._planned = [message for message in self._planned if message.sounds_ns <= after_ns]
+        self._comes_up_ns.clear()
         heapq.heapify(self._planned)
 
     def release(self, now_ns: int, *, even_held: bool = False) -> None:
@@ -99,6 +125,7 @@ class Schedule:
         `even_held`: also of the keys that the player holds, as far as is known.
         """
         self._planned.clear()
+        self._comes_up_ns.clear()
         self._urgent.clear()  # holds note-offs alone, and each comes again here
         if even_held:
             self._held = frozenset()
@@ -125,7 +152,7 @@ class Schedule:
 
     def _message(self, due_ns: int, event: Event, channel: int) -> ScheduledMessage:
         self._order += 1
-        return ScheduledMessage(due_ns, self._order, event, channel)
+        return ScheduledMessage(due_ns, self._order, event, channel, self._latency.of(event))
 
     def _urgently(self, event: Event, channel: int, now_ns: int) -> None:
         heapq.heappush(self._urgent, self._message(now_ns, event, channel))
@@ -161,7 +188,8 @@ class Schedule:
         sounds_on = self._channel_of.pop(event.pitch, None)
         if sounds_on is not None:  # struck again: released first, and the strike waits its turn
             heapq.heappush(self._planned, message)
-            return replace(message, event=NoteOff(event.pitch), channel=sounds_on)
+            off, latency_ns = NoteOff(event.pitch), self._latency.common_ns
+            return replace(message, event=off, channel=sounds_on, latency_ns=latency_ns)
         self._channel_of[event.pitch] = message.channel
         return message
 

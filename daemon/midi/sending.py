@@ -5,13 +5,16 @@ No thread and no clock of its own: it is told what to do, and `work` does what i
 
 import heapq
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, MutableSequence
-from dataclasses import dataclass
 
 from daemon.messages.turns import Released
+from daemon.midi.beside import Beside
+from daemon.midi.footprint import Footprint
 from daemon.midi.input import LoopGuard
 from daemon.midi.ports import OutputPort, SendError
+from daemon.midi.reports import OutputBack, OutputLost, Panicked, Report, Sent
 from daemon.midi.schedule import Schedule, ScheduledMessage
 from perceivers.events import Event, NoteOff, NoteOn, Pedal
 from perceivers.midi_files import message_bytes
@@ -25,41 +28,9 @@ from perceivers.midi_numbers import (
     SOUND_OFF,
     SUSTAIN,
 )
-from perceivers.vocabulary import PITCHES
 
 _PACE_NS = 500_000  # between messages of a flood: receivers lose what comes faster
 _REPEAT_AFTER_NS = (1_000_000_000, 3_000_000_000)
-
-FOOTPRINT_SIZE = PITCHES + 1
-"""One byte for each pitch that sounds and one for the pedal: the channel plus 1, or 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """This left the port, at this moment of the monotonic clock."""
-
-    time_ns: int
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Panicked:
-    """The messages that silence everything have left."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputLost:
-    """The port takes nothing any more."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutputBack:
-    """The port takes messages again, and what was left sounding is released."""
-
-
-Report = Sent | Released | Panicked | OutputLost | OutputBack
 
 
 class Sending:
@@ -86,12 +57,14 @@ class Sending:
         self._schedule = schedule
         self._guard = guard
         self._tell = tell
-        self._footprint = footprint
+        self._footprint = Footprint(footprint)
+        self._beside = Beside(self._footprint, self._put, lambda: schedule.pedal_channel)
         self._now_ns = now_ns
         self._raw: list[tuple[int, int, bytes]] = []  # (due_ns, order, message)
-        self._raw_order = itertools.count()
+        self._order = itertools.count()
         self._panicking = False
         self._ending = False  # Released is owed
+        self._silent: list[tuple[int, int, Event]] = []  # left, and sounds at (ns, order) only
 
     @property
     def counts(self) -> dict[str, int]:
@@ -99,11 +72,11 @@ class Sending:
         return dict(self._schedule.counts)
 
     def play(self, events: Iterable[tuple[int, Event]], channel: int) -> None:
-        """Plan events, each at its moment, on a channel (0 to 15)."""
+        """Plan events, each at the moment at which it sounds, on a channel (0 to 15)."""
         if self.lost:
             return
-        for due_ns, event in events:
-            self._schedule.add(due_ns, event, channel)
+        for sounds_ns, event in events:
+            self._schedule.add(sounds_ns, event, channel)
 
     def hold(self, held: frozenset[int]) -> None:
         """Take note of the keys that the player holds."""
@@ -133,12 +106,37 @@ class Sending:
         self._ending = True
         self._raw.clear()
         self._panicking = True
+        self.aside(Beside.release_passed)
         self._flood(_silence_messages(), now_ns)
 
     def leave(self) -> None:
         """Let go of everything, for nothing will be sent any more."""
         self._raw.clear()
         self._schedule.release(self._now_ns(), even_held=True)
+        self.aside(Beside.end)
+
+    def tell_all(self) -> None:
+        """Tell now what has left, also of what does not sound yet."""
+        self._tell_sounding(math.inf)
+
+    def aside(self, do: Callable[[Beside], None]) -> None:
+        """Let something leave beside the answer, at once; nothing while the port is lost."""
+        if self.lost:
+            return
+        try:
+            do(self._beside)
+        except SendError as error:
+            self.lose(str(error))
+
+    def let_through(self, *, is_open: bool, half_pedal: bool) -> None:
+        """Say what of the player's own passes on from now on."""
+        self._beside.thru.is_open = is_open
+        self._beside.thru.half_pedal = half_pedal
+
+    def show(self, message: bytes) -> None:
+        """Send a message that is no music, such as one for a light, as soon as may be."""
+        if not self.lost:
+            self._flood([message], self._now_ns())
 
     def take_over(self) -> None:
         """Release what the footprint says a killed predecessor left sounding.
@@ -147,14 +145,16 @@ class Sending:
         them anew.
         """
         now_ns = self._now_ns()
-        sounding = [(pitch, self._footprint[pitch] - 1) for pitch in range(PITCHES)]
-        sounding = [(pitch, channel) for pitch, channel in sounding if channel >= 0]
-        pedal = self._footprint[PITCHES] - 1 if self._footprint[PITCHES] else None
+        sounding, pedal = self._footprint.sounding, self._footprint.pedal_channel
         self._schedule.adopt(sounding, pedal)
         self._schedule.release(now_ns)
         offs = [message_bytes(NoteOff(pitch), channel) for pitch, channel in sounding]
+        offs += [
+            message_bytes(NoteOff(pitch), channel) for channel, pitch in self._footprint.passed_keys
+        ]
         if pedal is not None:
             offs.append(message_bytes(Pedal(down=False), pedal))
+        self.aside(Beside.end)
         for after_ns in _REPEAT_AFTER_NS:
             self._flood(offs, now_ns + after_ns)
 
@@ -162,13 +162,13 @@ class Sending:
         """Plan messages a little apart."""
         for place, message in enumerate(messages):
             due_ns = from_ns + place * _PACE_NS
-            heapq.heappush(self._raw, (due_ns, next(self._raw_order), message))
+            heapq.heappush(self._raw, (due_ns, next(self._order), message))
 
     def next_due_ns(self) -> int | None:
-        """Return when something is to be sent next; None if nothing is planned."""
-        due = [raw[0] for raw in self._raw[:1]]
-        planned_ns = self._schedule.next_due_ns()
-        return min([*due, planned_ns] if planned_ns is not None else due, default=None)
+        """Return when something is to be sent or told next; None if nothing is planned."""
+        due = [raw[0] for raw in self._raw[:1]] + [silent[0] for silent in self._silent[:1]]
+        planned = (self._schedule.next_due_ns(), self._beside.next_due_ns)
+        return min([*due, *(each for each in planned if each is not None)], default=None)
 
     def work(self) -> None:
         """Send what is due, or try a port that is gone; and tell what has come to its end."""
@@ -176,46 +176,58 @@ class Sending:
             self._recover()
         else:
             self._send_due()
+        self._tell_sounding(self._now_ns())
         self._tell_ends()
 
     def _send_due(self) -> None:
         try:
             while (message := self._schedule.take(now_ns := self._now_ns())) is not None:
                 self._send_planned(message, now_ns)
+            self._beside.work(self._now_ns())
             while self._raw and self._raw[0][0] <= self._now_ns():
                 self._send_raw(heapq.heappop(self._raw)[2])
         except SendError as error:
             self.lose(str(error))
 
     def _send_planned(self, message: ScheduledMessage, now_ns: int) -> None:
-        data = message_bytes(message.event, message.channel)
-        if isinstance(message.event, NoteOn) or message.event == Pedal(down=True):
-            self._mark(message)
+        event, channel = message.event, message.channel
+        if isinstance(event, NoteOn) or event == Pedal(down=True):
+            self._footprint.mark(event, channel)
         try:
-            self._guard.sent(data, now_ns)
-            self._port.send(data)
+            self._put(self._data_of(message))
         except SendError:
             self._schedule.unsend(message)
             raise
-        self._mark(message)
+        self._footprint.mark(event, channel)
         self.lateness_ms.append((now_ns - message.due_ns) / 1e6)
-        self._tell(Sent(now_ns, message.event))
-
-    def _mark(self, message: ScheduledMessage) -> None:
-        """Keep the footprint: a strike before it leaves, a release after."""
-        event = message.event
-        if isinstance(event, Pedal):
-            self._footprint[PITCHES] = message.channel + 1 if event.down else 0
+        if message.latency_ns:
+            silent = now_ns + message.latency_ns, next(self._order), event
+            heapq.heappush(self._silent, silent)
         else:
-            is_strike = isinstance(event, NoteOn)
-            self._footprint[event.pitch] = message.channel + 1 if is_strike else 0
+            self._tell(Sent(now_ns, event))
+
+    def _data_of(self, message: ScheduledMessage) -> bytes:
+        """Return the bytes; where the player's own pedal is passed on, it is what is left."""
+        if message.event == Pedal(down=False):
+            value = self._beside.thru.pedal(message.channel)
+            return bytes((CONTROL_CHANGE | message.channel, SUSTAIN, value))
+        return message_bytes(message.event, message.channel)
+
+    def _put(self, data: bytes) -> None:
+        self._guard.sent(data, self._now_ns())
+        self._port.send(data)
 
     def _send_raw(self, data: bytes) -> None:
         is_note_off = data[0] & 0xF0 == NOTE_OFF
         if is_note_off and not self._schedule.is_free(data[1]):
             return  # a repeated release must not cut what has been struck since
-        self._guard.sent(data, self._now_ns())
-        self._port.send(data)
+        self._put(data)
+
+    def _tell_sounding(self, until_ns: float) -> None:
+        """Tell what has left and sounds by a moment."""
+        while self._silent and self._silent[0][0] <= until_ns:
+            sounds_ns, _, event = heapq.heappop(self._silent)
+            self._tell(Sent(min(sounds_ns, self._now_ns()), event))
 
     def _tell_ends(self) -> None:
         if self._ending and self._has_ended():
@@ -227,7 +239,7 @@ class Sending:
 
     def _has_ended(self) -> bool:
         """Tell whether nothing is planned and nothing sounds; if only the latter, see to it."""
-        if self.lost or self._schedule.is_at_rest:
+        if self.lost or (self._schedule.is_at_rest and not self._silent):
             return True
         if self._schedule.next_due_ns() is None:
             self._schedule.release(self._now_ns())
@@ -237,7 +249,9 @@ class Sending:
         """Give the port up for now: what was planned is forgotten, what sounds is owed."""
         self.lost = True
         self._raw.clear()
+        self._beside.give_up()
         self._schedule.release(self._now_ns())
+        self.tell_all()
         self._tell(OutputLost(reason))
 
     def _recover(self) -> None:
@@ -249,6 +263,7 @@ class Sending:
             self._port.send(message_bytes(Pedal(down=False), 0))
             while (message := self._schedule.take(now_ns := self._now_ns())) is not None:
                 self._send_planned(message, now_ns)
+            self._beside.release_passed()
         except SendError:
             return
         self.lost = False

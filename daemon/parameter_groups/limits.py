@@ -6,9 +6,9 @@ from daemon.parameter_groups.rows import Applies, parameter
 from daemon.parameter_groups.scales import WORDS, pitch_classes
 from daemon.parameter_groups.switches import Switches
 from perceivers.errors import SettingsError
+from perceivers.midi_numbers import HIGHEST_VALUE
 
-_HIGHEST_KEY = 127
-_LOUDEST = 127
+_HIGHEST_KEY = _LOUDEST = HIGHEST_VALUE
 
 
 @dataclass(frozen=True, slots=True)

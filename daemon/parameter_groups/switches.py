@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 from daemon.parameter_groups.giving_way import GivingWay
 from daemon.parameter_groups.rows import Applies, parameter
-from perceivers.midi_numbers import LAST_CONTROLLER
-
-_LAST_KEY = 127
+from perceivers.midi_numbers import HIGHEST_VALUE, LAST_CONTROLLER
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class Switches(GivingWay):
         "this key does the same, and is no music then (108: the highest of a piano); null: none",
         applies=Applies.AT_ONCE,
         minimum=0,
-        maximum=_LAST_KEY,
+        maximum=HIGHEST_VALUE,
         optional=True,
     )
     trigger_program: int | None = parameter(
@@ -37,7 +35,7 @@ class Switches(GivingWay):
         "a change to this program does the same (counted from 0); null: none",
         applies=Applies.AT_ONCE,
         minimum=0,
-        maximum=_LAST_KEY,
+        maximum=HIGHEST_VALUE,
         optional=True,
     )
     preset_programs: bool = parameter(

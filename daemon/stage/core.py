@@ -37,10 +37,11 @@ from daemon.messages.stage import (
 )
 from daemon.midi.input import Listener
 from daemon.midi.output import Output
-from daemon.midi.sending import OutputBack, OutputLost, Panicked, Report, Sent
+from daemon.midi.reports import OutputBack, OutputLost, Panicked, Report, Sent
 from daemon.stage import descriptions
 from daemon.stage.brain_link import BrainLink, BrainOver
 from daemon.stage.inbox import Asked, End, FromInput, Inbox, Item, Outcome, ThreadFailed
+from daemon.stage.instrument import Instrument
 from daemon.stage.learnt import Learnt
 from daemon.stage.players import Players
 from daemon.stage.surroundings import Clock, World, switch_of
@@ -82,6 +83,7 @@ class Core:
         self._learnt = Learnt(mapping_file, lambda: listener.parser)
         self._players = Players()
         self._output = output
+        self._instrument = Instrument(output, clock)
         self._model: BrainReady | None = None
         self._pulse: Pulse | None = None
         self._silencing: list[Asked] = []  # answered when every channel was told to be silent
@@ -133,7 +135,7 @@ class Core:
     def keep_time(self) -> None:
         """Do what is due by now."""
         now_s = self._clock.now_s()
-        self._heard(self._players.lapsed(now_s))
+        self._clients_play(self._players.lapsed(now_s))
         self._happened(t.Tick())
         if now_s >= self._beat_at_s:
             self._beat_at_s = now_s + BEAT_S
@@ -172,10 +174,12 @@ class Core:
                 self._heard([] if heard is None else [heard])
             case t.LetGo() | t.Lost(t.Part.INPUT):
                 self._happened(item)  # the turns lift the hands themselves
+                self._instrument.player_is_gone()
                 for timed in self._players.all_lifted(self._clock.now_s()):
                     self._tell_played(PLAYER, timed)
             case t.Moved(control, place):
                 parameters, publish = self.turns.parameters, self._world.publish
+                self._instrument.moved(control, place)
                 for commanded in self._learnt.moved(control, place, parameters, publish):
                     self._happened(commanded)
             case _:
@@ -205,12 +209,23 @@ class Core:
             case OutputLost(reason):
                 self._happened(t.Lost(t.Part.OUTPUT, reason))
             case OutputBack():
+                self._instrument.plugged_in()
+                self._let_instrument_follow()
                 self._happened(t.Back(t.Part.OUTPUT))
 
     def _heard(self, played: Sequence[TimedEvent]) -> None:
         for timed in played:
             self._happened(t.Heard(timed))
             self._tell_played(PLAYER, timed)
+
+    def _clients_play(self, played: Sequence[TimedEvent]) -> None:
+        self._heard(played)
+        for timed in played:
+            self._instrument.pass_on(timed.event, self.turns.parameters.channel - 1)
+
+    def _let_instrument_follow(self) -> None:
+        parameters, state = self.turns.parameters, self.turns.state
+        self._instrument.follows(parameters, state, self._learnt.assignments)
 
     def _tell_played(self, part: str, timed: TimedEvent) -> None:
         self._report(Happened(part, timed))
@@ -271,7 +286,7 @@ class Core:
         except PerformerError as error:
             asked.reply.put(error)
             return
-        self._heard(played)
+        self._clients_play(played)
         asked.reply.put(self._answer(request))
 
     def _outcome(self, request: Request, actions: Sequence[t.Action]) -> Outcome:
@@ -317,29 +332,20 @@ class Core:
             self._brain.say(action)
             self._report(Noted(self._clock.now_s(), action))
             return
-        match action:
-            case t.Play(events, channel):
-                nanoseconds = self._clock.nanoseconds
-                self._output.play([(nanoseconds(at_s), event) for at_s, event in events], channel)
-                self._world.publish("planned", descriptions.planned(self.turns.turn, events))
-            case t.Hold(pitches):
-                self._output.hold(pitches)
-            case t.Withdraw(after_s):
-                self._output.withdraw(self._clock.nanoseconds(after_s))
-            case t.Release():
-                self._output.release()
-            case t.ReleaseAfterPlan():
-                self._output.finish()
-            case t.SilenceAll():
-                self._output.panic()
-            case t.Enter() | t.TurnEnded() | t.Changed() | t.Forget() | t.Keep():
-                self._tell(action)
+        if isinstance(action, t.Enter | t.TurnEnded | t.Changed | t.Forget | t.Keep):
+            self._tell(action)
+        elif not isinstance(action, t.Refuse):
+            self._instrument.do(action)
+            if isinstance(action, t.Play):
+                told = descriptions.planned(self.turns.turn, action.events)
+                self._world.publish("planned", told)
 
     def _tell(self, action: t.Enter | t.TurnEnded | t.Changed | t.Forget | t.Keep) -> None:
         match action:
             case t.Enter(state, reason):
                 logger.info("%s (%s)", state, reason)
                 self._world.publish("state", {"state": state.value, "reason": reason})
+                self._let_instrument_follow()
                 self.has_ended = self.has_ended or state is t.State.STOPPING
             case t.TurnEnded(turn, reason, notes):
                 logger.info("turn %d: %d notes, %s", turn, notes, reason)
@@ -347,6 +353,7 @@ class Core:
                 self._report(HandedBack())
             case t.Changed(names):
                 self._listener.parser.switch = switch_of(self.turns.parameters)
+                self._let_instrument_follow()
                 self._world.publish("parameters", changed(self.turns.parameters, names))
             case t.Forget(history):
                 self._report(Forgot(history))

@@ -21,7 +21,7 @@ from daemon.parameters import (
 from daemon.stage.footswitch import Footswitch
 from daemon.stage.past import History, Past
 from daemon.stage.phrase import Phrase
-from daemon.stage.tempo import Tempo
+from daemon.stage.tempo import USUAL_BEAT_S, Tempo
 from daemon.stage.turn import Ending, Turn
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
@@ -33,7 +33,8 @@ class Floor:
     """The facts, and how a turn begins and comes to its end.
 
     `history` is what was played before, if this takes over from another; `missing` tells the
-    parts that are not there yet, and why; from `first_seed` come those of the turns that name none.
+    parts that are not there yet, and why; from `first_seed` come those of the turns that name none;
+    `latency_s` is how late the instrument sounds at most.
     """
 
     def __init__(
@@ -43,11 +44,14 @@ class Floor:
         missing: dict[Part, str] | None = None,
         first_seed: int = 0,
         presets: Mapping[str, Changes] | None = None,
+        latency_s: float = 0.0,
     ) -> None:
         self.state = State.STARTING
         self.parameters = parameters
         self.missing = {Part.MODEL: "the model is being loaded"} if missing is None else missing
         self.presets = {} if presets is None else presets
+        self._latency_s = latency_s
+        self._beat_s = USUAL_BEAT_S  # of the clock that others follow
         self._seeds = random.Random(first_seed)  # noqa: S311 - for music
         self._now_s = 0.0
         self._was_ready = False
@@ -143,6 +147,7 @@ class Floor:
         parameters = self._with_seed(parameters)
         held, phrase_s = frozenset(self._phrase.held), self._phrase.length_s
         start_s = self._entry_s(parameters)
+        self._beat_s = self.tempo.beat_s or self._phrase.beat_s or USUAL_BEAT_S
         clock = (self.tempo.bar_s(parameters.beats_per_bar), *self.tempo.grid)
         begin = BeginTurn(self._turns + 1, start_s, held, parameters, phrase_s, *clock)
         self._past.handed_over(begin, is_seeded=is_seeded)
@@ -159,9 +164,14 @@ class Floor:
     ) -> list[Action]:
         """Begin a turn as the brain is told."""
         self._turns = begin.turn
-        self._turn = Turn(begin.turn, begin.parameters, self._now_s, decision_s)
+        parameters, has_clock = begin.parameters, begin.parameters.clock_out
+        self._turn = Turn(
+            begin.turn, parameters, self._now_s, decision_s, self._latency_s, has_clock
+        )
         self._phrase.end()
-        return [begin, t.Hold(begin.held), *self._enter(State.PERFORMING, reason)]
+        beat_s = self._beat_s / parameters.tempo_scale
+        clock = [t.StartClock(begin.start_s, beat_s)] if has_clock else []
+        return [begin, t.Hold(begin.held), *clock, *self._enter(State.PERFORMING, reason)]
 
     def _release_held(self) -> list[Action]:
         """Let the keys that are down count as released; they stay the player's for all that."""
@@ -174,11 +184,17 @@ class Floor:
     def _entry_s(self, parameters: Parameters) -> float:
         """Return when the answer begins: now, or on the next beat of the player or the clock."""
         if parameters.entry == Entry.AT_ONCE:
-            return self._now_s
+            return self._soonest_s
+        from_s = self._soonest_s + LEFT_TO_COMPUTE_S
         if parameters.entry in (Entry.BEAT, Entry.BAR):
             beats = parameters.beats_per_bar if parameters.entry == Entry.BAR else 1
-            return self.tempo.next_s(self._now_s + LEFT_TO_COMPUTE_S, beats)
-        return self._phrase.next_beat_s(self._now_s + LEFT_TO_COMPUTE_S)
+            return self.tempo.next_s(from_s, beats)
+        return self._phrase.next_beat_s(from_s)
+
+    @property
+    def _soonest_s(self) -> float:
+        """When what left now would sound."""
+        return self._now_s + self._latency_s
 
     def _hand_back(self, reason: str) -> list[Action]:
         """Hand the turn back as its parameters say."""

@@ -1,9 +1,10 @@
 """What controllers and keys of the player's device have learnt to do, kept from day to day."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from daemon.control.commands import Result
+from daemon.control.mapping import Assignment
 from daemon.control.mapping_file import MappingFile
 from daemon.control.requests import Request
 from daemon.messages.turns import Commanded, Control
@@ -25,6 +26,11 @@ class Learnt:
         self._parser = parser
         self._mappings = file.read()
         self._tell_input()
+
+    @property
+    def assignments(self) -> Sequence[Assignment]:
+        """What controllers and keys do."""
+        return self._mappings.assignments
 
     def moved(
         self, control: Control, place: int, parameters: Parameters, publish: Publish

@@ -13,6 +13,7 @@ from perceivers.events import Event, NoteOff, NoteOn, Pedal
 ONE_ONSET_S = 0.05  # strikes so near to each other are one onset
 INTERVALS = 12  # of the last onsets, by which the pulse is known
 FEWEST_INTERVALS = 2
+SHORTEST_BEAT_S = 1 / 3  # 180 a minute; the longest is twice as long
 SLOWEST_PULSE_S = 2.0  # who strikes more seldom has none that an answer could wait for
 
 
@@ -127,6 +128,18 @@ class Phrase:
     def is_over(self, parameters: Parameters, now_s: float) -> bool:
         """Tell whether nobody plays any more, however few notes there were."""
         return not self.held and now_s >= self.last_heard_s + self.silence_s(parameters)
+
+    @property
+    def beat_s(self) -> float | None:
+        """How long a beat of the player's is: its interval, or so many or a part of them.
+
+        None while there is no pulse.
+        """
+        interval_s = self.interval_s
+        if interval_s is None or interval_s > SLOWEST_PULSE_S:
+            return None
+        doublings = math.ceil(math.log2(SHORTEST_BEAT_S / interval_s) - 1e-9)
+        return interval_s * 2.0**doublings
 
     def next_beat_s(self, from_s: float) -> float:
         """Return the first moment from `from_s` on that lies on the player's own pulse, if any."""

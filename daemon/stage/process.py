@@ -24,14 +24,23 @@ from daemon.messages.pipe_end import PipeEnd
 from daemon.messages.stage import StageFailed, StageOptions, StopStage
 from daemon.midi.awaited_ports import open_ports
 from daemon.midi.input import InputThread, Listener, LoopGuard, PlayersPart
+from daemon.midi.latency import latency_of
 from daemon.midi.output import Output
 from daemon.midi.ports import OutputPort, open_output
+from daemon.midi.reports import Report
 from daemon.midi.schedule import Schedule
-from daemon.midi.sending import Report
 from daemon.settings import MidiSettings, Settings
 from daemon.stage.brain_link import BrainLink, BrainTarget
 from daemon.stage.core import Core
-from daemon.stage.inbox import End, Inbox, ThreadFailed, asking, playing_into, presence_into
+from daemon.stage.inbox import (
+    End,
+    Inbox,
+    ThreadFailed,
+    asking,
+    passing_to,
+    playing_into,
+    presence_into,
+)
 from daemon.stage.turns import Turns
 from perceivers.errors import PerformerError
 
@@ -109,7 +118,8 @@ def _output(
     tell: Callable[[Report], None],
 ) -> Output:
     """Play to a port; what a predecessor left sounding is the first that is released there."""
-    schedule = Schedule(round(settings.timing.late_after_ms * _NS_PER_MS))
+    late_after_ns = round(settings.timing.late_after_ms * _NS_PER_MS)
+    schedule = Schedule(late_after_ns, latency_of(settings.midi))
     output = Output(port, schedule, guard, tell, footprint)
     output.take_over()
     return output
@@ -130,12 +140,14 @@ def _play(
         options.history,
         first_seed=secrets.randbits(64),
         presets=settings.presets,
+        latency_s=settings.midi.most_latency_s,
     )
     brain = BrainLink(settings, options.origin_ns, inbox.put, brain_target)
     with contextlib.ExitStack() as stack:
         input_port, port = open_ports(settings.midi, may_be_missing=settings.page.enabled)
         output = stack.enter_context(_output(port, settings, footprint, guard, inbox.put))
-        listener = Listener(input_port, guard, _players_part(settings.midi))
+        pass_on = passing_to(output)
+        listener = Listener(input_port, guard, _players_part(settings.midi), pass_on)
         kept = settings.midi.mappings
         mapping_file = MappingFile(None if kept is None else Path(kept))
         core = Core(turns, clock, inbox, listener, output, mapping_file)

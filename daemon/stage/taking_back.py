@@ -41,7 +41,7 @@ class TakingBack(Floor):
         begin = replace(
             before,
             turn=self._turns + 1,
-            start_s=self._now_s,
+            start_s=self._soonest_s,
             held=frozenset(self._phrase.held),
             parameters=self._with_seed(replace(before.parameters, seed=seed)),
         )

@@ -8,14 +8,15 @@ the session, and come in.
 import math
 from collections import deque
 
-TICKS_PER_BEAT = 24
+from perceivers.midi_numbers import CLOCKS_PER_BEAT
+
 TICKS_PER_SIXTEENTH = 6
 MOST_TICKS = 96  # four beats
 FEWEST_TICKS = 12
 RECENT_TICKS = 24  # these tell whether the tempo has changed
 CHANGED = 0.03  # by so much
 LOST_AFTER_S = 0.5  # after so long without a tick the next ones count anew
-USUAL_TICK_S = 0.5 / TICKS_PER_BEAT
+USUAL_BEAT_S = 0.5
 SLOWEST_BPM, FASTEST_BPM = 20.0, 400.0
 
 
@@ -67,10 +68,14 @@ class Tempo:
         """Beats a minute; None as long as there was no clock."""
         return None if self._line is None else _bpm(self._line[1])
 
+    @property
+    def beat_s(self) -> float | None:
+        """How long a beat is; None as long as there was no clock."""
+        return None if self._line is None else self._line[1] * CLOCKS_PER_BEAT
+
     def bar_s(self, beats: int) -> float:
         """Return how long a bar of so many beats is; without a clock at 120 beats a minute."""
-        tick_s = USUAL_TICK_S if self._line is None else self._line[1]
-        return tick_s * TICKS_PER_BEAT * beats
+        return (self.beat_s or USUAL_BEAT_S) * beats
 
     @property
     def grid(self) -> tuple[float, float]:
@@ -84,13 +89,13 @@ class Tempo:
         if self._line is None:
             return from_s
         zero_s, tick_s = self._line
-        group_s = beats * TICKS_PER_BEAT * tick_s
+        group_s = beats * CLOCKS_PER_BEAT * tick_s
         groups = math.ceil((from_s - zero_s) / group_s - 1e-6)
         return max(from_s, zero_s + groups * group_s)
 
 
 def _bpm(tick_s: float) -> float:
-    return math.inf if tick_s <= 0.0 else 60.0 / (TICKS_PER_BEAT * tick_s)
+    return math.inf if tick_s <= 0.0 else 60.0 / (CLOCKS_PER_BEAT * tick_s)
 
 
 def _line_through(ticks: list[tuple[int, float]]) -> tuple[float, float]:

@@ -30,6 +30,8 @@ class Turn:
     parameters: Parameters
     trigger_s: float
     decision_s: float | None
+    latency_s: float = 0.0  # of the instrument: what sounds before that has left already
+    has_clock: bool = False  # others follow one as long as it lasts
     known_to_brain: bool = True
     complete: bool = False
     forget: bool = False  # what was played until its end, when it has ended
@@ -85,7 +87,7 @@ class Turn:
             self.cut_at_s = now_s + LAST_PHRASE_S + CLOSING_S
             return [] if self.complete else [Conclude(self.number, None)]
         chord_until_s = self._last_onset_s + CHORD_S  # the present chord is struck whole
-        from_s = max(now_s, chord_until_s)
+        from_s = max(now_s + self.latency_s, chord_until_s)
         self.cut_at_s = from_s + CLOSING_S
         self.plan += 1
         self.complete = False

@@ -226,6 +226,11 @@ class Turns(TakingBack):
         if turn is None or not (turn.complete or turn.ending is Ending.CUT):
             return []
         self._turn = None
+        clock = [t.StopClock()] if turn.has_clock else []
+        return [*clock, *self._after(turn)]
+
+    def _after(self, turn: Turn) -> list[Action]:
+        """Go on after a turn of which nothing sounds any more."""
         if self._take_back is not None and not turn.forget and not self._refusals():
             command, self._take_back = self._take_back, None
             is_known = turn.known_to_brain

@@ -13,13 +13,15 @@ from daemon.control.mapping_file import MappingFile
 from daemon.control.requests import Request
 from daemon.messages.brain import BrainReady, FromBrain, ToBrain
 from daemon.messages.stage import FromStage
+from daemon.midi.footprint import FOOTPRINT_SIZE
 from daemon.midi.input import Listener, LoopGuard
+from daemon.midi.latency import NONE, Latency
 from daemon.midi.schedule import Schedule
-from daemon.midi.sending import FOOTPRINT_SIZE, Sending
+from daemon.midi.sending import Sending
 from daemon.parameters import Parameters
 from daemon.stage.brain_link import BrainGone, BrainOver
 from daemon.stage.core import Core
-from daemon.stage.inbox import Asked, Inbox, Item, playing_into, presence_into
+from daemon.stage.inbox import Asked, Inbox, Item, passing_to, playing_into, presence_into
 from daemon.stage.turns import Turns
 from perceivers.errors import PerformerError
 from tests.support.midi_ports import RecordingOutput, ScriptedInput
@@ -90,10 +92,15 @@ class OutputByHand(Sending):
     """An output that sends when it is told to work, not by a thread of its own."""
 
     def __init__(
-        self, port: RecordingOutput, guard: LoopGuard, inbox: Inbox, clock: StandingClock
+        self,
+        port: RecordingOutput,
+        guard: LoopGuard,
+        inbox: Inbox,
+        clock: StandingClock,
+        latency: Latency,
     ) -> None:
         footprint = bytearray(FOOTPRINT_SIZE)
-        schedule = Schedule(late_after_ns=NS_PER_S)
+        schedule = Schedule(late_after_ns=NS_PER_S, latency=latency)
         super().__init__(port, schedule, guard, inbox.put, footprint, lambda: clock.time_ns)
         self.port = port
 
@@ -106,6 +113,7 @@ class StageByHand:
         parameters: Parameters | None = None,
         guard: LoopGuard | None = None,
         mappings: Path | None = None,
+        latency: Latency = NONE,
     ) -> None:
         guard = guard or LoopGuard(0)
         self.clock = StandingClock()
@@ -115,11 +123,13 @@ class StageByHand:
         self.brain = ScriptedBrain()
         self.world = Audience()
         self.reports: list[FromStage] = []
-        self.output = OutputByHand(self.wire, guard, self.inbox, self.clock)
-        self._listener = Listener(self.keyboard, guard)
+        self.output = OutputByHand(self.wire, guard, self.inbox, self.clock, latency)
+        pass_on = passing_to(self.output)
+        self._listener = Listener(self.keyboard, guard, pass_on=pass_on)
         self._played = playing_into(self.inbox, self.clock.seconds)
         self._present = presence_into(self.inbox, self.keyboard)
-        turns = Turns(parameters or Parameters())
+        latency_s = latency.common_ns / NS_PER_S
+        turns = Turns(parameters or Parameters(), latency_s=latency_s)
         self.core = Core(
             turns, self.clock, self.inbox, self._listener, self.output, MappingFile(mappings)
         )

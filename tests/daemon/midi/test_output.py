@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import pytest
 
 from daemon.messages.turns import Released
+from daemon.midi.footprint import FOOTPRINT_SIZE
 from daemon.midi.input import LoopGuard
 from daemon.midi.output import Output
-from daemon.midi.schedule import Schedule
-from daemon.midi.sending import (
-    FOOTPRINT_SIZE,
+from daemon.midi.reports import (
     OutputBack,
     OutputLost,
     Panicked,
     Report,
     Sent,
 )
+from daemon.midi.schedule import Schedule
 from perceivers.events import NoteOff, NoteOn, Pedal
 from tests.support.midi_ports import RecordingOutput
 

@@ -22,7 +22,7 @@ from daemon.messages.brain import (
 )
 from daemon.messages.stage import Beat, Forgot, HandedBack, Happened, Ready
 from daemon.messages.turns import Back, Lost, Part
-from daemon.midi.sending import Sent
+from daemon.midi.reports import Sent
 from daemon.parameters import Parameters
 from daemon.stage.brain_link import BrainGone, BrainOver
 from daemon.stage.core import BrainFailedError, RefusedError

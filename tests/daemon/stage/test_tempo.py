@@ -4,11 +4,12 @@ import random
 
 import pytest
 
-from daemon.stage.tempo import MOST_TICKS, TICKS_PER_BEAT, Tempo
+from daemon.stage.tempo import MOST_TICKS, Tempo
+from perceivers.midi_numbers import CLOCKS_PER_BEAT
 
 
 def tick_s(bpm: float) -> float:
-    return 60.0 / (bpm * TICKS_PER_BEAT)
+    return 60.0 / (bpm * CLOCKS_PER_BEAT)
 
 
 def ticked(bpm: float, ticks: int, jitter_s: float = 0.0, from_s: float = 10.0) -> Tempo:
@@ -59,7 +60,7 @@ def test_a_song_position_says_where_in_the_song_it_is() -> None:
 def test_it_follows_a_change_of_tempo_within_a_beat() -> None:
     tempo = ticked(120.0, 200, jitter_s=0.002)
     start_s = 10.0 + 200 * tick_s(120.0)
-    for number in range(2 * TICKS_PER_BEAT):
+    for number in range(2 * CLOCKS_PER_BEAT):
         tempo.tick(start_s + number * tick_s(90.0))
 
     assert tempo.bpm == pytest.approx(90.0, rel=0.01)

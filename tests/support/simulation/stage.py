@@ -11,18 +11,18 @@ from daemon.control.played import PlayedEvent
 from daemon.messages import turns as t
 from daemon.messages.brain import FromBrain, PlanComplete, Planned, ToBrain
 from daemon.messages.turns import ControlKind
+from daemon.midi.footprint import FOOTPRINT_SIZE
 from daemon.midi.input import Listener, LoopGuard
 from daemon.midi.ports import SendError
-from daemon.midi.schedule import Schedule
-from daemon.midi.sending import (
-    FOOTPRINT_SIZE,
+from daemon.midi.reports import (
     OutputBack,
     OutputLost,
     Panicked,
     Report,
-    Sending,
     Sent,
 )
+from daemon.midi.schedule import Schedule
+from daemon.midi.sending import Sending
 from daemon.parameters import Parameters
 from daemon.stage.learnt import Learnt
 from daemon.stage.past import HISTORY_EVENTS
