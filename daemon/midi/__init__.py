@@ -1,6 +1,7 @@
 """The two ports: bytes in, bytes out, each at its moment.
 
-`ports` opens them, `input` and `output` are the threads at them, `schedule` holds the laws of
-sending and `sending` carries them out. The stage starts these; whoever plays MIDI of its own takes
-`ports`.
+In: `ports` opens them, `input` is the thread that polls, `listener` says when what was played, and
+`parser` what it means. Out: `output` is the thread that sends, `schedule` holds the laws, `sending`
+carries them out, and `beside` is what leaves beside the answer. The stage starts these; whoever
+plays MIDI of its own takes `ports`.
 """

@@ -65,6 +65,5 @@ class Beside:
         self.release_passed()
 
     def give_up(self) -> None:
-        """Take note that nothing leaves any more; what was passed on stays owed."""
+        """Take note that nothing leaves any more; what was begun is to be ended later."""
         self._clock.stop()
-        self._clock.stopped()

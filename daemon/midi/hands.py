@@ -23,6 +23,10 @@ class Hands:
             return self._release(source, event)
         return self._put_pedal(source, event)
 
+    def holds(self, source: Hashable, pitch: int) -> bool:
+        """Tell whether a source holds a key."""
+        return source in self._holding.get(pitch, ())
+
     def _strike(self, source: Hashable, event: NoteOn) -> NoteOn | None:
         holding = self._holding.setdefault(event.pitch, set())
         doubled = bool(holding - {source})

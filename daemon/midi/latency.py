@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from daemon.settings import MidiSettings, velocity_points
 from perceivers.events import Event, NoteOn
 
-_NS_PER_MS = 1_000_000
+NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,6 @@ def latency_of(midi: MidiSettings) -> Latency:
     """Return the latency of the instrument at the output."""
     points = velocity_points(midi.velocity_latency_ms)
     return Latency(
-        round(midi.output_latency_ms * _NS_PER_MS),
-        tuple((velocity, round(more_ms * _NS_PER_MS)) for velocity, more_ms in points),
+        round(midi.output_latency_ms * NS_PER_MS),
+        tuple((velocity, round(more_ms * NS_PER_MS)) for velocity, more_ms in points),
     )

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 
 from daemon.midi.beside import Beside
-from daemon.midi.input import LoopGuard
+from daemon.midi.loop_guard import LoopGuard
 from daemon.midi.ports import PRESENCE_S, OutputPort
 from daemon.midi.reports import Report
 from daemon.midi.schedule import Schedule

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, MutableSequence
 from daemon.messages.turns import Released
 from daemon.midi.beside import Beside
 from daemon.midi.footprint import Footprint
-from daemon.midi.input import LoopGuard
+from daemon.midi.loop_guard import LoopGuard
 from daemon.midi.ports import OutputPort, SendError
 from daemon.midi.reports import OutputBack, OutputLost, Panicked, Report, Sent
 from daemon.midi.schedule import Schedule, ScheduledMessage
@@ -106,7 +106,6 @@ class Sending:
         self._ending = True
         self._raw.clear()
         self._panicking = True
-        self.aside(Beside.release_passed)
         self._flood(_silence_messages(), now_ns)
 
     def leave(self) -> None:
@@ -263,7 +262,7 @@ class Sending:
             self._port.send(message_bytes(Pedal(down=False), 0))
             while (message := self._schedule.take(now_ns := self._now_ns())) is not None:
                 self._send_planned(message, now_ns)
-            self._beside.release_passed()
+            self._beside.end()
         except SendError:
             return
         self.lost = False

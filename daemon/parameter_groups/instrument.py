@@ -23,7 +23,7 @@ class Instrument(Limits):
     thru: str = parameter(
         Passes.NEVER.value,
         "",
-        "when what you play passes on to the output: never, between answers, or always",
+        "when what you play passes on to the output; between: not over an answer that goes on",
         applies=Applies.AT_ONCE,
         choices=tuple(Passes),
     )

@@ -35,7 +35,7 @@ from daemon.messages.stage import (
     PlayedBy,
     Ready,
 )
-from daemon.midi.input import Listener
+from daemon.midi.listener import Listener
 from daemon.midi.output import Output
 from daemon.midi.reports import OutputBack, OutputLost, Panicked, Report, Sent
 from daemon.stage import descriptions

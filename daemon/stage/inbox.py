@@ -18,8 +18,8 @@ from daemon.messages.turns import (
     ProgramChanged,
     Switched,
 )
-from daemon.midi.input import Played
 from daemon.midi.output import Output
+from daemon.midi.parser import Played
 from daemon.midi.ports import InputPort
 from daemon.midi.reports import Report
 from daemon.stage.brain_link import BrainOver

@@ -10,13 +10,11 @@ from daemon.messages import turns as t
 from daemon.messages.turns import Control, ControlKind, State
 from daemon.midi.beside import Beside
 from daemon.midi.output import Output
-from daemon.parameters import Parameters, Passes
-from daemon.stage.surroundings import Clock
+from daemon.parameters import Parameters, Passes, WhenPlayedOver
+from daemon.stage.surroundings import NS_PER_S, Clock
 from perceivers.events import Event
 from perceivers.midi_files import message_bytes
 from perceivers.midi_numbers import CLOCKS_PER_BEAT, CONTROL_CHANGE, HIGHEST_VALUE
-
-_NS_PER_S = 1_000_000_000
 
 LAMPS = {
     State.STARTING: 0,
@@ -29,6 +27,14 @@ LAMPS = {
     State.PERFORMING: HIGHEST_VALUE,
 }
 """What the lamp's controller says in each state."""
+
+
+def passes(parameters: Parameters, state: State) -> bool:
+    """Tell whether what the player strikes passes on; what ends an answer is no part of it."""
+    if parameters.thru == Passes.BETWEEN:
+        is_yielding = parameters.when_played_over == WhenPlayedOver.YIELD
+        return state is not State.PERFORMING or is_yielding
+    return parameters.thru == Passes.ALWAYS
 
 
 class Instrument:
@@ -57,7 +63,7 @@ class Instrument:
             case t.SilenceAll():
                 output.panic()
             case t.StartClock(first_s, beat_s):
-                tick_ns = round(beat_s * _NS_PER_S / CLOCKS_PER_BEAT)
+                tick_ns = round(beat_s * NS_PER_S / CLOCKS_PER_BEAT)
                 output.aside(lambda beside: beside.start_clock(nanoseconds(first_s), tick_ns))
             case t.StopClock():
                 output.aside(Beside.stop_clock)
@@ -66,11 +72,9 @@ class Instrument:
         self, parameters: Parameters, state: State, assignments: Iterable[Assignment]
     ) -> None:
         """Let all be as parameters and state ask; `assignments` are what controllers do."""
-        is_between = state not in (State.PERFORMING, State.HANDING_BACK)
-        is_open = parameters.thru == Passes.ALWAYS or (
-            parameters.thru == Passes.BETWEEN and is_between
+        self._output.let_through(
+            is_open=passes(parameters, state), half_pedal=parameters.half_pedal
         )
-        self._output.let_through(is_open=is_open, half_pedal=parameters.half_pedal)
         self._show_state(parameters, state)
         if parameters.lamp_mappings:
             self._show_places(parameters, assignments)

@@ -8,7 +8,7 @@ from daemon.control.mapping import Assignment
 from daemon.control.mapping_file import MappingFile
 from daemon.control.requests import Request
 from daemon.messages.turns import Commanded, Control
-from daemon.midi.input import Mapped, MidiParser
+from daemon.midi.parser import Mapped, MidiParser
 from daemon.parameters import Parameters
 
 Publish = Callable[[str, Mapping[str, Any]], None]

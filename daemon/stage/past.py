@@ -128,9 +128,9 @@ class Past:
             exchange.known_to_brain = False
 
     def back_to_hand_over(
-        self, now_s: float, *, but_one: bool
+        self, now_s: float, start_s: float, *, but_one: bool
     ) -> tuple[Exchange, list[ToBrain], list[TimedEvent]]:
-        """Go back to before the last answer (the last but one), as though that were now.
+        """Go back to before the last answer (the last but one), as though it began at `start_s`.
 
         Returns that exchange, what brings the brain there, and what the hands did meanwhile.
         """
@@ -138,7 +138,7 @@ class Past:
         if skipped:
             self._exchanges.pop()
         exchange = self._exchanges.pop()
-        by_s = now_s - exchange.begin.start_s
+        by_s = start_s - exchange.begin.start_s
         self._between = exchange.phrase
         self.history.back_to(exchange.hand_over.position)
         self.history.shift(by_s)

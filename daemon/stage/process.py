@@ -23,9 +23,12 @@ from daemon.log import set_up_logging
 from daemon.messages.pipe_end import PipeEnd
 from daemon.messages.stage import StageFailed, StageOptions, StopStage
 from daemon.midi.awaited_ports import open_ports
-from daemon.midi.input import InputThread, Listener, LoopGuard, PlayersPart
-from daemon.midi.latency import latency_of
+from daemon.midi.input import InputThread
+from daemon.midi.latency import NS_PER_MS, latency_of
+from daemon.midi.listener import Listener
+from daemon.midi.loop_guard import LoopGuard
 from daemon.midi.output import Output
+from daemon.midi.parser import PlayersPart
 from daemon.midi.ports import OutputPort, open_output
 from daemon.midi.reports import Report
 from daemon.midi.schedule import Schedule
@@ -41,14 +44,13 @@ from daemon.stage.inbox import (
     playing_into,
     presence_into,
 )
+from daemon.stage.surroundings import NS_PER_S
 from daemon.stage.turns import Turns
 from perceivers.errors import PerformerError
 
 logger = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005  # a thread that is due waits no longer than this for one that works
-_NS_PER_MS = 1_000_000
-_NS_PER_S = 1_000_000_000
 _FAREWELL_S = 1.0
 _CONNECT_S = 1.5
 
@@ -65,11 +67,11 @@ class SessionClock:
 
     def seconds(self, time_ns: int) -> float:
         """Return a moment of the monotonic clock as seconds of the session."""
-        return (time_ns - self._origin_ns) / _NS_PER_S
+        return (time_ns - self._origin_ns) / NS_PER_S
 
     def nanoseconds(self, time_s: float) -> int:
         """Return seconds of the session as a moment of the monotonic clock."""
-        return self._origin_ns + round(time_s * _NS_PER_S)
+        return self._origin_ns + round(time_s * NS_PER_S)
 
 
 def run_stage(
@@ -118,7 +120,7 @@ def _output(
     tell: Callable[[Report], None],
 ) -> Output:
     """Play to a port; what a predecessor left sounding is the first that is released there."""
-    late_after_ns = round(settings.timing.late_after_ms * _NS_PER_MS)
+    late_after_ns = round(settings.timing.late_after_ms * NS_PER_MS)
     schedule = Schedule(late_after_ns, latency_of(settings.midi))
     output = Output(port, schedule, guard, tell, footprint)
     output.take_over()
@@ -134,7 +136,7 @@ def _play(
 ) -> None:
     settings = options.settings
     clock = SessionClock(options.origin_ns)
-    guard = LoopGuard(round(settings.midi.loop_guard_ms * _NS_PER_MS))
+    guard = LoopGuard(round(settings.midi.loop_guard_ms * NS_PER_MS))
     turns = Turns(
         settings.performer,
         options.history,

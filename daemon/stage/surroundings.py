@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from daemon.midi.input import Switch
+from daemon.midi.parser import Switch
 from daemon.parameters import Parameters
+
+NS_PER_S = 1_000_000_000
 
 
 def switch_of(parameters: Parameters) -> Switch:

@@ -32,8 +32,9 @@ class TakingBack(Floor):
             self._phrase.end()
             actions = [*to_brain, *self._tell_heard(hands), self._kept()]
             return [*actions, *self._settle("taken back")]
+        start_s = self._soonest_s
         exchange, to_brain, hands = self._past.back_to_hand_over(
-            self._now_s, but_one=command.but_one
+            self._now_s, start_s, but_one=command.but_one
         )
         before, seed = exchange.begin, None
         if exchange.is_seeded and before.parameters.seed is not None:  # then always the same
@@ -41,7 +42,7 @@ class TakingBack(Floor):
         begin = replace(
             before,
             turn=self._turns + 1,
-            start_s=self._soonest_s,
+            start_s=start_s,
             held=frozenset(self._phrase.held),
             parameters=self._with_seed(replace(before.parameters, seed=seed)),
         )

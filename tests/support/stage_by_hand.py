@@ -14,8 +14,9 @@ from daemon.control.requests import Request
 from daemon.messages.brain import BrainReady, FromBrain, ToBrain
 from daemon.messages.stage import FromStage
 from daemon.midi.footprint import FOOTPRINT_SIZE
-from daemon.midi.input import Listener, LoopGuard
 from daemon.midi.latency import NONE, Latency
+from daemon.midi.listener import Listener
+from daemon.midi.loop_guard import LoopGuard
 from daemon.midi.schedule import Schedule
 from daemon.midi.sending import Sending
 from daemon.parameters import Parameters

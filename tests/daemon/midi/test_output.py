@@ -9,7 +9,7 @@ import pytest
 
 from daemon.messages.turns import Released
 from daemon.midi.footprint import FOOTPRINT_SIZE
-from daemon.midi.input import LoopGuard
+from daemon.midi.loop_guard import LoopGuard
 from daemon.midi.output import Output
 from daemon.midi.reports import (
     OutputBack,

@@ -7,8 +7,8 @@ import pytest
 
 from daemon.control.played import PlayedEvent
 from daemon.messages.brain import BeginTurn, Conclude, EndTurn, PlanComplete, Planned
-from daemon.midi.input import LoopGuard
 from daemon.midi.latency import Latency
+from daemon.midi.loop_guard import LoopGuard
 from daemon.parameters import Parameters
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from tests.support.stage_by_hand import StageByHand
@@ -73,20 +73,43 @@ def test_what_a_footswitch_or_a_learnt_control_sends_does_not_pass(tmp_path: Pat
     assert stage.wire.sent == [bytes((0xB0, 21, 64))]
 
 
-@pytest.mark.parametrize("way", ["unplugged", "reset", "panic"])
+@pytest.mark.parametrize("way", ["unplugged", "reset"])
 def test_the_keys_of_a_player_who_is_gone_come_up_at_the_instrument(way: str) -> None:
     stage = listening(thru="always")
     stage.play(ON, (0xB0, 64, 100))
 
     if way == "unplugged":
         stage.input_is_there(False)
-    elif way == "reset":
-        stage.play((0xFF, 0, 0)[:1])
     else:
-        stage.asked("panic")
-        stage.pass_s(0.1)
+        stage.keyboard.waiting.append((b"\xff", 0.0))
+        stage.settle()
 
-    assert stage.wire.sent[2:4] == [bytes((0x80, 60, 64)), bytes((0xB0, 64, 0))]
+    assert stage.wire.sent[2:] == [bytes((0x80, 60, 64)), bytes((0xB0, 64, 0))]
+
+
+def test_after_a_panic_the_player_lets_go_of_what_was_silenced() -> None:
+    stage = listening(thru="always")
+    stage.play(ON)
+
+    stage.asked("panic")
+    stage.pass_s(0.1)
+    stage.play(OFF)
+
+    assert bytes((0xB0, 123, 0)) in stage.wire.sent
+    assert stage.wire.sent[-1] == bytes(OFF)
+
+
+def test_a_key_that_is_struck_twice_in_a_moment_comes_up_each_time() -> None:
+    stage = StageByHand(Parameters(thru="always"), LoopGuard(30 * MS))
+    stage.ready()
+
+    for velocity in (64, 65):  # by a pad, or a contact that bounces
+        stage.play((0x90, 60, velocity))
+        stage.pass_s(0.01, step_s=0.005)
+        stage.play(OFF)
+
+    assert [message[0] & 0xF0 for message in stage.wire.sent] == [0x90, 0x80, 0x90, 0x80]
+    assert len(stage.world.of("note")) == 4
 
 
 def test_the_pedal_of_both_comes_up_when_the_last_lets_go() -> None:

@@ -8,7 +8,7 @@ from daemon.control.played import FAR_S, LATE_S, LEASE_S, PlayedEvent
 from daemon.control.requests import Code, CommandError
 from daemon.messages.brain import Hear, Planned
 from daemon.messages.stage import Happened
-from daemon.midi.input import LoopGuard
+from daemon.midi.loop_guard import LoopGuard
 from daemon.parameters import Parameters
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
 from tests.support.stage_by_hand import NS_PER_S, StageByHand

@@ -13,8 +13,13 @@ import pytest
 
 from daemon.messages import turns as t
 from daemon.messages.brain import BeginTurn, EndTurn, Hear, Return
-from daemon.midi.input import Listener, LoopGuard
+from daemon.messages.turns import State
+from daemon.midi.latency import Latency
+from daemon.midi.listener import Listener
+from daemon.midi.loop_guard import LoopGuard
 from daemon.midi.schedule import Schedule
+from daemon.parameters import Parameters
+from daemon.stage.instrument import Instrument
 from daemon.stage.turns import Turns
 from perceivers.events import NoteOff, NoteOn
 from tests.support.simulation.laws import LawBrokenError
@@ -180,8 +185,8 @@ class Rude(Schedule):
 class Tardy(Schedule):
     """Strikes however late it is."""
 
-    def __init__(self, late_after_ns: int) -> None:
-        super().__init__(10**12)
+    def __init__(self, late_after_ns: int, latency: Latency) -> None:
+        super().__init__(10**12, latency)
 
 
 class Credulous(LoopGuard):
@@ -197,6 +202,26 @@ class Deaf(Listener):
     def take(self, now_ns: int) -> Any:
         taken = super().take(now_ns)
         return super().take(now_ns) if taken is not None and taken[1] == NoteOff(60) else taken
+
+
+class LeavingIn(Instrument):
+    """Does not let go at the instrument when the player is gone."""
+
+    def player_is_gone(self) -> None: ...
+
+
+class Deafening(Instrument):
+    """Lets the player through at any time."""
+
+    def follows(self, parameters: Parameters, state: State, assignments: Any) -> None:
+        super().follows(replace(parameters, thru="always"), state, assignments)
+
+
+class Ticking(Changing):
+    """Does not end its clock."""
+
+    def change(self, action: t.Action, happened: t.Occurrence) -> t.Action | None:
+        return None if action == t.StopClock() else action
 
 
 class Unanswering(SimulatedStage):
@@ -232,8 +257,11 @@ def stage_with(**makers: Any) -> type[SimulatedStage]:
         ("256", stage_with(make_turns=Impatient)),  # it takes releases for later, too
         ("6", stage_with(make_turns=Endless)),
         ("6", Unanswering),
-        ("7", stage_with(make_guard=Credulous)),
+        ("178", stage_with(make_guard=Credulous)),  # what passes on goes round for ever
         ("7", stage_with(make_listener=Deaf)),
+        ("8", stage_with(make_instrument=LeavingIn)),
+        ("8", stage_with(make_instrument=Deafening)),
+        ("8", stage_with(make_turns=Ticking)),
     ],
 )
 def test_a_law_that_is_broken_on_purpose_is_found_broken(

@@ -50,7 +50,11 @@ class ImprovisingBrain:
     """Hears, and plans a turn a little ahead of the clock. `say` speaks to the stage."""
 
     def __init__(
-        self, line: TimeLine, rng: random.Random, say: Callable[[FromBrain], None]
+        self,
+        line: TimeLine,
+        rng: random.Random,
+        say: Callable[[FromBrain], None],
+        lead_s: float = LEAD_S,
     ) -> None:
         self.memory: list[TimedEvent] = []
         """What was heard by both, in order of time."""
@@ -58,6 +62,7 @@ class ImprovisingBrain:
         self._line = line
         self._rng = rng
         self._say = say
+        self._lead_s = lead_s
         self._turn: _Improvisation | None = None
         self._hand_overs: list[list[TimedEvent]] = []  # what was heard before each turn
         self._alive = True
@@ -161,7 +166,7 @@ class ImprovisingBrain:
             return
         if turn.complete:
             return
-        horizon_s = self._line.now_s + LEAD_S
+        horizon_s = self._line.now_s + self._lead_s
         events: list[TimedEvent] = []
         while turn.now_s < min(horizon_s, turn.until_s):
             events += self._gesture(turn)

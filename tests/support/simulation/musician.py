@@ -9,12 +9,21 @@ from typing import Protocol
 
 from daemon.messages import turns as t
 from daemon.messages.turns import Occurrence, State
-from daemon.parameters import Changes, Entry, HandBack, HeldKeys, Trigger, WhenPlayedOver
+from daemon.parameters import (
+    Changes,
+    Entry,
+    HandBack,
+    HeldKeys,
+    Passes,
+    Trigger,
+    WhenPlayedOver,
+)
 from perceivers.events import Event, NoteOff, NoteOn, Pedal
 from perceivers.midi_files import message_bytes
 
 PLAYER_CHANNEL = 0
 PERFORMER_CHANNEL = 2  # as musicians count
+LAMP_CHANNEL = 16
 GARBAGE = tuple(
     bytes.fromhex(text)
     for text in (
@@ -249,6 +258,8 @@ class Musician:
         self._stage.start_brain()
 
     def _close_a_loop(self) -> Iterator[float]:
+        yield from self._lift()
+        yield 0.05  # what was struck before there was a loop would be proof against it
         self._stage.loop(True)
         for _ in range(3):
             yield from self._phrase()
@@ -274,6 +285,12 @@ def any_changes(rng: random.Random) -> Changes:
         "when_played_over": rng.choice((*WhenPlayedOver,)).value,
         "held_keys": rng.choice((*HeldKeys,)).value,
         "hand_back": rng.choice((*HandBack,)).value,
+        "thru": rng.choice((*Passes,)).value,
+        "half_pedal": rng.random() < 0.5,
+        "clock_out": rng.random() < 0.3,
+        "lamp_controller": rng.choice((None, 80)),
+        "lamp_channel": LAMP_CHANNEL,
+        "lamp_mappings": rng.random() < 0.3,
     }
 
 

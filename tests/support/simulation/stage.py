@@ -12,7 +12,9 @@ from daemon.messages import turns as t
 from daemon.messages.brain import FromBrain, PlanComplete, Planned, ToBrain
 from daemon.messages.turns import ControlKind
 from daemon.midi.footprint import FOOTPRINT_SIZE
-from daemon.midi.input import Listener, LoopGuard
+from daemon.midi.latency import NONE, Latency
+from daemon.midi.listener import Listener
+from daemon.midi.loop_guard import LoopGuard
 from daemon.midi.ports import SendError
 from daemon.midi.reports import (
     OutputBack,
@@ -24,20 +26,26 @@ from daemon.midi.reports import (
 from daemon.midi.schedule import Schedule
 from daemon.midi.sending import Sending
 from daemon.parameters import Parameters
+from daemon.stage.instrument import Instrument
 from daemon.stage.learnt import Learnt
 from daemon.stage.past import HISTORY_EVENTS
 from daemon.stage.players import Players
 from daemon.stage.surroundings import switch_of
 from daemon.stage.turns import Turns
-from perceivers.events import Event, TimedEvent
+from perceivers.events import Event, NoteOn, TimedEvent
 from tests.support.midi_ports import ScriptedInput
-from tests.support.simulation.brain import ImprovisingBrain
+from tests.support.simulation.brain import LEAD_S, ImprovisingBrain
 from tests.support.simulation.laws import Witness
 from tests.support.simulation.time_line import NS_PER_S, Lane, TimeLine
 
 MS = 1_000_000
 LATE_AFTER_MS = 100
 GUARD_MS = 30
+INSTRUMENTS = (
+    *(NONE, NONE),
+    Latency(120 * MS),
+    Latency(20 * MS, ((1, 80 * MS), (127, 0))),
+)
 RETRY_S = 0.5
 THREAD_S = 0.002  # what waits for a thread waits no longer than this
 HICCUP = 0.002  # the share of wake-ups that come much too late
@@ -82,6 +90,22 @@ class Kept:
     footprint: bytearray = field(default_factory=lambda: bytearray(FOOTPRINT_SIZE))
 
 
+@dataclass(slots=True)
+class SimulatedClock:
+    """The clock of the session, which is that of the line of time."""
+
+    line: TimeLine
+
+    def now_s(self) -> float:
+        return self.line.now_s
+
+    def seconds(self, time_ns: int) -> float:
+        return time_ns / NS_PER_S
+
+    def nanoseconds(self, time_s: float) -> int:
+        return round(time_s * NS_PER_S)
+
+
 class LearntBefore(MappingFile):
     """What controllers and keys have learnt, without a file."""
 
@@ -110,6 +134,7 @@ class SimulatedStage:
     make_schedule = staticmethod(Schedule)
     make_guard = staticmethod(LoopGuard)
     make_listener = staticmethod(Listener)
+    make_instrument = staticmethod(Instrument)
 
     def __init__(self, line: TimeLine, rng: random.Random, witness: Witness, kept: Kept) -> None:
         self.line = line
@@ -122,21 +147,29 @@ class SimulatedStage:
         self._players = Players()
         guard = self.make_guard(GUARD_MS * MS)
         self.wire = Wire(line, witness, self._hear_again)
-        self._listener = self.make_listener(self._input_port, guard)
+        self._listener = self.make_listener(self._input_port, guard, pass_on=self._pass_on)
         history = sorted(kept.history, key=lambda timed: timed.time_s)
         self._learnt = Learnt(LearntBefore(), lambda: self._listener.parser)
-        self.turns = self.make_turns(kept.parameters, history, first_seed=rng.randrange(2**31))
-        schedule = self.make_schedule(LATE_AFTER_MS * MS)
+        self._latency = rng.choice(INSTRUMENTS)
+        most_ns = self._latency.of(NoteOn(60, 1))
+        self._latency_s = most_ns / NS_PER_S
+        schedule = self.make_schedule(LATE_AFTER_MS * MS, self._latency)
+        first_seed = rng.randrange(2**31)
+        self.turns = self.make_turns(
+            kept.parameters, history, first_seed=first_seed, latency_s=self._latency_s
+        )
         self.sending = Sending(
             self.wire, schedule, guard, self._report, kept.footprint, lambda: line.now_ns
         )
         self.alive = True
+        self._back_s = 0.0  # what comes back by a loop, last of all
         self._work_at_ns: int | None = None
         self._tick_at_s: float | None = None
         self._panicking: list[Callable[[], None]] = []
         self.brain: ImprovisingBrain | None = None
         self._pipe = Lane(line, rng, THREAD_S)
-        witness.watch(self.turns, self.sending)
+        self._instrument = self.make_instrument(self.sending, SimulatedClock(line))
+        witness.watch(self.turns, self.sending, self._latency)
         self.sending.take_over()
         self._see_to_output()
 
@@ -176,7 +209,10 @@ class SimulatedStage:
     def _brain_ready(self) -> None:
         if self.brain is None and self.alive:
             brain = ImprovisingBrain(
-                self.line, self._rng, lambda said: self._brain_said(brain, said)
+                self.line,
+                self._rng,
+                lambda said: self._brain_said(brain, said),
+                LEAD_S + self._latency_s,
             )
             self.brain = brain
             self._pipe = Lane(self.line, self._rng, THREAD_S)
@@ -205,7 +241,10 @@ class SimulatedStage:
             self.brain.die()
 
     def _hear_again(self, message: bytes) -> None:
-        self.line.after(self._rng.uniform(0.0, 0.02), lambda: self.receive(message))
+        """A loop brings a message back, after all that it brought before."""
+        back_s = self.line.now_s + self._rng.uniform(0.0, 0.02)
+        self._back_s = max(self._back_s, back_s)
+        self.line.at(round(self._back_s * NS_PER_S), lambda: self.receive(message))
 
     def _poll(self) -> None:
         while self.alive and (taken := self._listener.take(self.line.now_ns)) is not None:
@@ -220,7 +259,11 @@ class SimulatedStage:
                 timed = TimedEvent(time_ns / NS_PER_S, played)
                 self._core.hand(lambda timed=timed: self._port_plays(timed))
 
+    def _pass_on(self, message: bytes) -> None:
+        self.sending.aside(lambda beside: beside.pass_on(message))
+
     def _move(self, moved: t.Moved) -> None:
+        self._instrument.moved(moved.control, moved.place)
         parameters, nobody = self.turns.parameters, lambda topic, told: None
         for commanded in self._learnt.moved(moved.control, moved.place, parameters, nobody):
             self._handle(commanded)
@@ -246,7 +289,16 @@ class SimulatedStage:
             case OutputLost(reason):
                 self._hand(t.Lost(t.Part.OUTPUT, reason))
             case OutputBack():
-                self._hand(t.Back(t.Part.OUTPUT))
+                self._core.hand(self._output_back)
+
+    def _output_back(self) -> None:
+        self._instrument.plugged_in()
+        self._let_instrument_follow()
+        self._handle(t.Back(t.Part.OUTPUT))
+
+    def _let_instrument_follow(self) -> None:
+        parameters, state = self.turns.parameters, self.turns.state
+        self._instrument.follows(parameters, state, self._learnt.assignments)
 
     def _panicked(self) -> None:
         for done in self._panicking:
@@ -275,6 +327,7 @@ class SimulatedStage:
         actions = self._happen(happened)
         match happened:
             case t.LetGo() | t.Lost(t.Part.INPUT):  # the turns have lifted the hands themselves
+                self._instrument.player_is_gone()
                 self._kept.history.extend(self._players.all_lifted(self.line.now_s))
         self._happen(t.Tick())
         self._see_to_deadline()
@@ -304,26 +357,10 @@ class SimulatedStage:
                 self._pipe.hand(lambda: brain.take(action))
         elif isinstance(action, t.Forget):
             self._kept.history = deque(action.history, maxlen=HISTORY_EVENTS)
-        else:
-            self._send(action)
-
-    def _send(self, action: t.Action) -> None:
-        match action:
-            case t.Play(events, channel):
-                due = [(round(at_s * NS_PER_S), event) for at_s, event in events]
-                self.sending.play(due, channel)
-            case t.Hold(pitches):
-                self.sending.hold(pitches)
-            case t.Withdraw(after_s):
-                self.sending.withdraw(round(after_s * NS_PER_S))
-            case t.Release():
-                self.sending.release()
-            case t.ReleaseAfterPlan():
-                self.sending.finish()
-            case t.SilenceAll():
-                self.sending.panic()
-            case _:
-                return
+        elif isinstance(action, t.Enter | t.Changed):
+            self._let_instrument_follow()
+        elif isinstance(action, t.ToOutput):
+            self._instrument.do(action)
         self.line.after(self._wake_s(), self._work)
 
     def _see_to_deadline(self) -> None:
@@ -365,4 +402,5 @@ class SimulatedStage:
         self._handle(t.Shutdown())
         self.sending.leave()
         self.sending.work()
+        self.sending.tell_all()
         self.alive = False

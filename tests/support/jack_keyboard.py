@@ -1,0 +1,31 @@
+"""A MIDI keyboard under JACK that sends whatever a test says, and can be unplugged."""
+
+import rtmidi
+
+PORT = "out"
+
+
+class Keyboard:
+    """A client of the server with one port, which plays when it is told."""
+
+    def __init__(self, name: str) -> None:
+        self.port = f"{name}:{PORT}"
+        self._midi = rtmidi.MidiOut(rtapi=rtmidi.API_UNIX_JACK, name=name)
+        self._midi.open_virtual_port(PORT)
+
+    def __enter__(self) -> "Keyboard":
+        return self
+
+    def send(self, *messages: tuple[int, ...]) -> None:
+        """Send messages, at once."""
+        for message in messages:
+            self._midi.send_message(message)
+
+    def unplug(self) -> None:
+        """Vanish, whatever is held."""
+        if not self._midi.is_deleted:
+            self._midi.close_port()
+            self._midi.delete()
+
+    def __exit__(self, *_: object) -> None:
+        self.unplug()
