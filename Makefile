@@ -5,7 +5,9 @@ PYTHON ?= python3
 CONFIG ?= config.yaml
 MODEL ?= models/small
 CHECKPOINT ?= runs/default/best.pt
+HOURS ?= 1
 WORKERS ?= 2
+LISTENERS ?= $(WORKERS)
 ARGS ?=
 
 VENV := .venv
@@ -15,7 +17,8 @@ FIGURES := docs/figures
 HAS_NVIDIA := $(or $(wildcard /proc/driver/nvidia/version),$(shell command -v nvidia-smi))
 DEV_EXTRAS := [train,dev,osc,console]
 PYTEST := OMP_NUM_THREADS=1 $(DEV)/bin/pytest
-SHARED := --numprocesses $(WORKERS) --dist worksteal
+shared = --numprocesses $(1) --dist worksteal
+SHARED := $(call shared,$(WORKERS))
 RUN_EXTRAS := $(if $(HAS_NVIDIA),[cuda],)
 
 SHELL := /bin/bash
@@ -43,7 +46,8 @@ run: $(VENV)/.installed ## start the Performer (CONFIG=config.yaml, ARGS="...")
 .PHONY: test
 test: lint | jack-tools ## lint, types, unit tests, and the daemon under a private JACK server
 	$(PYTEST) $(SHARED) -m "not jack and not alsa and not page" $(ARGS)
-	$(PYTEST) -m "jack or page" $(ARGS)  # alone on the machine: these hear when notes come
+	$(PYTEST) $(call shared,$(LISTENERS)) -m jack $(ARGS)  # these hear when notes come:
+	$(PYTEST) $(call shared,$(LISTENERS)) -m page $(ARGS)  # LISTENERS=1 where processors are scarce
 
 .PHONY: test-fast
 test-fast: $(DEV)/.installed ## the tests that need neither JACK nor processes of their own, for the edit loop
@@ -80,6 +84,11 @@ bench: $(VENV)/.installed | jack-tools ## engine, sampling and whole daemon, wit
 soak: $(VENV)/.installed ## the engine for an hour at full rate: does anything grow? (ARGS="--minutes 5")
 	$(VENV)/bin/python -m daemon.bench.live.soak --model $(MODEL) --json $(FIGURES)/soak.json \
 		--picture $(FIGURES)/soak.png $(ARGS)
+
+.PHONY: soak-daemon
+soak-daemon: $(DEV)/.installed | jack-tools ## a random musician on real ports for HOURS=1: does anything hang or grow?
+	$(DEV)/bin/python -m tests.e2e.soak --model $(MODEL) --hours $(HOURS) \
+		--json $(FIGURES)/soak-daemon.json --picture $(FIGURES)/soak-daemon.png $(ARGS)
 
 .PHONY: bench-page
 bench-page: $(DEV)/.installed | browser ## the page in a real Chromium: when keys and notes sound, frames, bytes

@@ -7,7 +7,10 @@ _START_AHEAD_NS = 2_000_000  # who follows wants a moment between the start and 
 
 
 class ClockOut:
-    """Starts, ticks without drift, and stops. One that is late sends every tick that it owes."""
+    """Starts, ticks without drift, and stops. One that is late sends every tick that it owes.
+
+    Only if the start itself comes late, all ticks come as much later.
+    """
 
     def __init__(self, footprint: Footprint) -> None:
         self._footprint = footprint
@@ -34,6 +37,7 @@ class ClockOut:
         if due_ns is None or due_ns > now_ns:
             return None
         if not self._footprint.clock_runs:
+            self._first_ns = max(self._first_ns, now_ns + _START_AHEAD_NS)
             self._footprint.clock_runs = True
             return bytes((START,))
         assert self._ticks is not None

@@ -41,6 +41,7 @@ KEY = 60  # with which the player takes the turn back
 STRUCK_S = 1.5  # and when; by then the answer sounds
 PLANNED_AHEAD_S = 1.0  # more than the lead of the plan
 TICK_S = 0.002  # of a recording
+FAST = 4.0  # where it does not matter when a note comes
 
 
 Start = Callable[..., AbstractContextManager[RunningDaemon]]
@@ -208,7 +209,7 @@ def test_keys_that_the_player_holds_are_left_alone(
 ) -> None:
     held = [Key(3.5 + pitch / 1000, pitch, 60.0) for pitch in range(53, 77, 2)]
     with (
-        start(trigger="command", length=12, length_unit="notes") as daemon,
+        start(trigger="command", length=12, length_unit="notes", tempo_scale=FAST) as daemon,
         Player(patchbay, [*opening(3.0), *held], INPUT, Recorder.INPUT),
     ):
         wait_until(lambda: len(sounding(played(recorder))) == len(held), "the keys are down", 30)
@@ -227,7 +228,7 @@ def test_keys_that_the_player_holds_are_left_alone(
 
 
 def test_the_length_can_be_set_while_it_runs(start: Start, recorder: Recorder) -> None:
-    with start(trigger="command") as daemon:
+    with start(trigger="command", tempo_scale=FAST) as daemon:
         daemon.ask("set", length=3, length_unit="notes")
         assert len(note_ons(answer(daemon, recorder))) == 3
 
@@ -240,7 +241,7 @@ def test_the_length_can_be_set_while_it_runs(start: Start, recorder: Recorder) -
 
 def test_the_temperature_changes_what_follows(start: Start, recorder: Recorder) -> None:
     with (
-        start(trigger="command", length=8, length_unit="notes", seed=5) as daemon,
+        start(trigger="command", length=8, length_unit="notes", seed=5, tempo_scale=FAST) as daemon,
     ):
         first = pitches(answer(daemon, recorder))
         daemon.ask("reset")
@@ -325,7 +326,7 @@ def test_another_take_begins_in_the_middle_of_the_one_before_and_undo_takes_it_b
     start: Start, recorder: Recorder, patchbay: Patchbay
 ) -> None:
     with (
-        start(trigger="command", length=12, length_unit="notes") as daemon,
+        start(trigger="command", length=12, length_unit="notes", tempo_scale=FAST) as daemon,
         Player(patchbay, opening(2.0), INPUT, Recorder.INPUT),
     ):
         wait_until(lambda: len(played(recorder)) == 2 * len(opening(2.0)), "it was played", 30)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.jack_server import running_jack_server
+from tests.support.jack_server import SERVER, running_jack_server
 from tests.support.page_daemon import Browser, note_off, note_on, page_daemon, wait_until
 
 pytestmark = pytest.mark.jack
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.jack
 @pytest.mark.skipif(Path("/dev/snd/seq").exists(), reason="an ALSA sequencer comes before JACK")
 def test_ports_are_taken_when_jack_appears_and_the_page_stays_when_it_ends(tmp_path: Path) -> None:
     with (
-        page_daemon(tmp_path, jack="performer-test", trigger=["command"]) as daemon,
+        page_daemon(tmp_path, jack=SERVER, trigger=["command"]) as daemon,
         Browser(daemon) as browser,
     ):
         assert browser.of_type("hello")["has_ports"] is False

@@ -54,6 +54,10 @@ class Patchbay:
             10,
         )
 
+    def disconnect(self, source: str, sink: str) -> None:
+        """Disconnect two ports, if they are connected."""
+        self._jack.jack_disconnect(self._client, source.encode(), sink.encode())
+
     def close(self) -> None:
         """Leave the server."""
         self._jack.jack_client_close(self._client)

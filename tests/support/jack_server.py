@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _WITH_JACK = Path(__file__).parent / "tools" / "with_jack.sh"
+SERVER = "-".join(["performer-test", *filter(None, [os.environ.get("PYTEST_XDIST_WORKER")])])
+"""One for each process that runs tests."""
 _CLIENT_ENVIRONMENT = {
-    "JACK_DEFAULT_SERVER": "performer-test",  # the name that with_jack.sh gives
+    "JACK_DEFAULT_SERVER": SERVER,
     "JACK_NO_START_SERVER": "1",
     "JACK_NO_AUDIO_RESERVATION": "1",
 }
@@ -23,7 +25,8 @@ def running_jack_server(client_timeout_ms: int = 2000) -> Iterator[None]:
     before = dict(os.environ)
     with subprocess.Popen(
         [str(_WITH_JACK), "sh", "-c", "echo ready; exec cat"],
-        env=before | {"JACK_TEST_CLIENT_TIMEOUT_MS": str(client_timeout_ms)},
+        env=before
+        | {"JACK_TEST_SERVER": SERVER, "JACK_TEST_CLIENT_TIMEOUT_MS": str(client_timeout_ms)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -105,13 +105,18 @@ class RunningDaemon:
 
     def ask(self, command: str, *, within_s: float = 30.0, **args: Any) -> Any:
         """Have a command carried out; return its result."""
+        reply = self.try_to_ask(command, within_s=within_s, **args)
+        assert reply["ok"], reply
+        return reply["result"]
+
+    def try_to_ask(self, command: str, *, within_s: float = 30.0, **args: Any) -> Any:
+        """Give a command; return the reply, which may be a refusal."""
         self._requests += 1
         request = {"v": 1, "id": self._requests, "cmd": command, "args": args}
         reply = self.ask_raw(json.dumps(request).encode(), within_s)
         while reply["id"] != self._requests:  # to an earlier request that nobody waits for
             reply = self._reply(within_s)
-        assert reply["ok"], reply
-        return reply["result"]
+        return reply
 
     def state(self) -> str:
         """Return the state; "silent" while nobody answers, as when a process is replaced."""

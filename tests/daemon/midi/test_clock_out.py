@@ -27,7 +27,7 @@ def test_it_starts_a_moment_before_its_first_tick_and_ticks_without_drift() -> N
 
     assert clock.next_due_ns == 98 * MS
     assert sent(clock, 97 * MS) == []
-    assert sent(clock, 99 * MS) == [START]
+    assert sent(clock, 98 * MS) == [START]
     assert clock.next_due_ns == 100 * MS
     ticks, rng, now_ns = 0, random.Random(1), 100 * MS
     while now_ns < 10_000 * MS:
@@ -38,9 +38,19 @@ def test_it_starts_a_moment_before_its_first_tick_and_ticks_without_drift() -> N
 
 def test_one_that_is_woken_late_sends_every_tick_that_it_owes() -> None:
     clock, _ = rig()
-    clock.start(0, 20 * MS)
+    clock.start(100 * MS, 20 * MS)
+    assert sent(clock, 98 * MS) == [START]
 
-    assert sent(clock, 70 * MS) == [START, CLOCK, CLOCK, CLOCK, CLOCK]
+    assert sent(clock, 170 * MS) == [CLOCK, CLOCK, CLOCK, CLOCK]
+
+
+def test_a_start_that_comes_late_still_comes_before_the_first_tick() -> None:
+    clock, _ = rig()
+    clock.start(100 * MS, 20 * MS)
+
+    assert sent(clock, 130 * MS) == [START]
+    assert clock.next_due_ns == 132 * MS
+    assert sent(clock, 152 * MS) == [CLOCK, CLOCK]
 
 
 def test_whoever_was_told_of_a_start_is_told_of_the_end_also_by_who_comes_after() -> None:

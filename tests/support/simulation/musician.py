@@ -97,7 +97,7 @@ class Musician:
         self._stage.lose_brain()
         self._stage.start_brain()
         yield 2.0
-        yield from self._lift()
+        yield from self.take_hands_away()
         self._stage.command(t.Stop())
         yield 5.0
 
@@ -119,7 +119,8 @@ class Musician:
             self._pedal = down
             self._do(Pedal(down))
 
-    def _lift(self) -> Iterator[float]:
+    def take_hands_away(self) -> Iterator[float]:
+        """Let go of every key, and of the pedal."""
         for pitch in sorted(self._down):
             self._release(pitch)
             yield self._rng.choice((0.0, 0.01))
@@ -143,12 +144,12 @@ class Musician:
                 if rng.random() < 0.9:
                     self._release(pitch)
         if rng.random() < 0.8:
-            yield from self._lift()
+            yield from self.take_hands_away()
         yield rng.choice((0.0, 0.1, 0.5, 1.0, 2.0, 2.0, 6.0))
 
     def _wait_for_the_answer(self) -> Iterator[float]:
         if self._rng.random() < 0.8:
-            yield from self._lift()
+            yield from self.take_hands_away()
         for _ in range(self._rng.randint(1, 20)):
             yield 0.3
             if self._stage.state is State.LISTENING:
@@ -160,7 +161,9 @@ class Musician:
                 break
             yield 0.1
         yield self._rng.uniform(0.0, 1.0)
-        deed = self._rng.choice((self._touch, self._touch_the_pedal, self._phrase, self._lift))
+        deed = self._rng.choice(
+            (self._touch, self._touch_the_pedal, self._phrase, self.take_hands_away)
+        )
         yield from deed()
 
     def _touch(self) -> Iterator[float]:
@@ -258,7 +261,7 @@ class Musician:
         self._stage.start_brain()
 
     def _close_a_loop(self) -> Iterator[float]:
-        yield from self._lift()
+        yield from self.take_hands_away()
         yield 0.05  # what was struck before there was a loop would be proof against it
         self._stage.loop(True)
         for _ in range(3):

@@ -4,12 +4,13 @@
 #     tests/support/tools/with_jack.sh COMMAND [ARGUMENT...]
 #
 # Exit code: the command's; 124 when it ran longer than JACK_TEST_TIMEOUT_S; 125 without a server.
+# The server is called JACK_TEST_SERVER (default: performer-test); of one name there is one at a time.
 # The server's own messages go to JACK_TEST_LOG (default: nowhere). It waits for a client that does
 # not answer ten times JACK_TEST_CLIENT_TIMEOUT_MS (default: 2,000 ms).
 set -uo pipefail
 
-# One fixed name: JACK knows eight at most, and forgets none that ended uncleanly.
-export JACK_DEFAULT_SERVER=performer-test
+# Few fixed names: JACK knows eight at most, and forgets none that ended uncleanly.
+export JACK_DEFAULT_SERVER=${JACK_TEST_SERVER:-performer-test}
 export JACK_NO_START_SERVER=1 JACK_NO_AUDIO_RESERVATION=1
 shm=/dev/shm
 log=${JACK_TEST_LOG:-/dev/null}
