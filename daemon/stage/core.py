@@ -9,10 +9,9 @@ import logging
 import queue
 from collections.abc import Callable, Sequence
 
-from daemon.control.commands import Answers, Result
+from daemon.control.commands import Answers
 from daemon.control.mapping_file import MappingFile
-from daemon.control.replies import changed, chosen, schema
-from daemon.control.requests import Request
+from daemon.control.replies import changed
 from daemon.messages import turns as t
 from daemon.messages.brain import (
     BrainFailed,
@@ -39,8 +38,9 @@ from daemon.midi.listener import Listener
 from daemon.midi.output import Output
 from daemon.midi.reports import OutputBack, OutputLost, Panicked, Report, Sent
 from daemon.stage import descriptions
+from daemon.stage.answering import Answering
 from daemon.stage.brain_link import BrainLink, BrainOver
-from daemon.stage.inbox import Asked, End, FromInput, Inbox, Item, Outcome, ThreadFailed
+from daemon.stage.inbox import Asked, End, FromInput, Inbox, Item, ThreadFailed
 from daemon.stage.instrument import Instrument
 from daemon.stage.learnt import Learnt
 from daemon.stage.players import Players
@@ -84,7 +84,7 @@ class Core:
         self._players = Players()
         self._output = output
         self._instrument = Instrument(output, clock)
-        self._model: BrainReady | None = None
+        self._answering = Answering(turns, clock, listener, output, self._players, self._learnt)
         self._pulse: Pulse | None = None
         self._silencing: list[Asked] = []  # answered when every channel was told to be silent
         self.has_ended = False
@@ -141,7 +141,9 @@ class Core:
             self._beat_at_s = now_s + BEAT_S
             self._report(Beat())
             lateness_ms = tuple(self._output.lateness_ms)
-            metrics = descriptions.metrics(self.turns, self._pulse, lateness_ms, self._counts())
+            metrics = descriptions.metrics(
+                self.turns, self._pulse, lateness_ms, self._answering.counts
+            )
             self._world.publish("metrics", metrics)
         is_quiet = self.turns.state in (t.State.LISTENING, t.State.DEGRADED)
         if is_quiet and now_s >= self._collect_at_s:
@@ -204,7 +206,7 @@ class Core:
                 self._happened(report)
             case Panicked():
                 for asked in self._silencing:
-                    asked.reply.put(self._answer(asked.request))
+                    self._reply(asked)
                 self._silencing.clear()
             case OutputLost(reason):
                 self._happened(t.Lost(t.Part.OUTPUT, reason))
@@ -234,10 +236,10 @@ class Core:
     def _brain_said(self, said: FromBrain) -> None:
         match said:
             case BrainReady():
-                self._model = said
+                self._answering.model = said
                 self._report(PlayedBy(descriptions.opening(said)))
                 self._happened(t.Back(t.Part.MODEL))
-                lines = descriptions.ready_lines(said, self._ports(), self._world.addresses)
+                lines = descriptions.ready_lines(said, self._answering.ports, self._world.addresses)
                 self._report(Ready(tuple(lines)))
             case Planned() | PlanComplete():
                 self._happened(said)
@@ -248,7 +250,7 @@ class Core:
 
     def _brain_over(self) -> None:
         gone = self._brain.over(self._clock.now_s())
-        if self._model is None:  # it never worked: the user has to mend something
+        if self._answering.model is None:  # it never worked: the user has to mend something
             raise BrainFailedError(gone.reason)
         logger.error("%s", gone.reason)
         self._pulse = None
@@ -270,7 +272,7 @@ class Core:
         elif t.SilenceAll() in actions:
             self._silencing.append(asked)
         else:
-            asked.reply.put(self._outcome(request, actions))
+            self._reply(asked, actions)
 
     def _play(self, asked: Asked) -> None:
         """Let a client be the player; refused, it has played nothing."""
@@ -287,35 +289,10 @@ class Core:
             asked.reply.put(error)
             return
         self._clients_play(played)
-        asked.reply.put(self._answer(request))
+        self._reply(asked)
 
-    def _outcome(self, request: Request, actions: Sequence[t.Action]) -> Outcome:
-        try:
-            return self._answer(request, actions)
-        except PerformerError as error:
-            return error
-
-    def _answer(self, request: Request, actions: Sequence[t.Action] = ()) -> Result:
-        match request.command.answers:
-            case Answers.PARAMETERS:
-                return chosen(self.turns.parameters, request.values.get("names", ()))
-            case Answers.CHANGED:
-                names = [
-                    name for each in actions if isinstance(each, t.Changed) for name in each.names
-                ]
-                return changed(self.turns.parameters, names)
-            case Answers.INFO:
-                presets = self.turns.presets
-                return descriptions.info(self._model, self._ports(), self._counts(), presets)
-            case Answers.SCHEMA:
-                return schema()
-            case Answers.STATE:
-                return descriptions.state(self.turns, self._clock.now_s())
-            case Answers.MAPPINGS:
-                return self._learnt.answer(request, self._world.publish)
-            case Answers.HELD:
-                keys, pedal = self._players.held_by(request.client)
-                return descriptions.held(keys, pedal=pedal)
+    def _reply(self, asked: Asked, actions: Sequence[t.Action] = ()) -> None:
+        asked.reply.put(self._answering.outcome(asked.request, self._world.publish, actions))
 
     def _happened(self, happened: t.Occurrence) -> list[t.Action]:
         """Let the turns decide, and do it; return what they decided."""
@@ -359,16 +336,3 @@ class Core:
                 self._report(Forgot(history))
             case t.Keep(name, last_s):
                 self._report(Captured(name, last_s))
-
-    def _ports(self) -> descriptions.PortNames:
-        return self._listener.port.name, self._output.port.name
-
-    def _counts(self) -> dict[str, int]:
-        """Return what was not heard and what was not sent, by reason."""
-        heard = self._listener.parser.counts | {
-            "echoes": self._listener.echoes,
-            "clock_refused": self.turns.tempo.refused,
-        }
-        return {f"input_{reason}": count for reason, count in heard.items()} | {
-            f"output_{reason}": count for reason, count in self._output.counts.items()
-        }
