@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.messages.brain import EndTurn, ToBrain, Took
+from daemon.messages.brain import BeginTurn, EndTurn, ToBrain, Took
 from daemon.messages.journal import Opening, as_text
 from perceivers.errors import MidiFileError
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 WRITE_EVERY_S = 10.0
 CAPTURES = "captures"  # folder beside that of the recordings, which is what models learn from
 NEW_FILE_AFTER_S = 60.0  # of silence with every key up
+FILE_LASTS_S = 1800.0  # then the next pause between exchanges is enough: a file is kept in memory
+PAUSE_S = 1.0
 _SHARE_OF_TIME = 0.05  # at most this much of the time goes into writing a long session again
 CHANNELS = {"player": 0, "performer": 1}
 
@@ -25,8 +27,9 @@ CHANNELS = {"player": 0, "performer": 1}
 class Recorder:
     """Keeps the session and writes it again, whole, whenever there is something new.
 
-    One file lasts until both have been silent for a while. Times in the file count from its first
-    event. `now_s` is the clock that all event times come from.
+    One file lasts until both have been silent for a while, or for half an hour and until nobody
+    plays. Times in the file count from its first event. `now_s` is the clock that all event times
+    come from.
     """
 
     def __init__(self, folder: Path, now_s: Callable[[], float]) -> None:
@@ -34,12 +37,14 @@ class Recorder:
         self._now_s = now_s
         self._path: Path | None = None
         self._parts: dict[str, list[TimedEvent]] = {part: [] for part in CHANNELS}
+        self._parts_before = self._parts  # of the file before this one
         self._markers: list[Marker] = []
         self._waiting: list[Marker] = []  # for the next file
         self._opening: Opening | None = None
         self._before: str | None = None  # the file before this one
         self._exchange_s = self._next_exchange_s = 0.0  # when the last one, and the next, began
         self._keys_down: set[tuple[str, int]] = set()
+        self._in_turn = False
         self._last_s = 0.0
         self._changed = False
         self._write_at_s = 0.0
@@ -65,6 +70,8 @@ class Recorder:
     def note(self, time_s: float, line: ToBrain | Took) -> None:
         """Write down what the brain was told; it belongs to the file of what happened then."""
         self._end_if_long_ago(time_s)
+        if isinstance(line, BeginTurn | EndTurn):
+            self._in_turn = isinstance(line, BeginTurn)
         if isinstance(line, EndTurn):
             self._exchange_s, self._next_exchange_s = self._next_exchange_s, time_s
         marker = Marker(time_s, as_text(line))
@@ -75,8 +82,12 @@ class Recorder:
             self._changed = True
 
     def _end_if_long_ago(self, now_s: float) -> None:
-        is_long_ago = now_s - self._last_s > NEW_FILE_AFTER_S
-        if self._path is not None and is_long_ago and not self._keys_down:
+        if self._path is None or self._keys_down:
+            return
+        silent_s = now_s - self._last_s
+        is_pause = silent_s > PAUSE_S and not self._in_turn
+        is_long = is_pause and now_s - _start_s(self._parts) > FILE_LASTS_S
+        if is_long or silent_s > NEW_FILE_AFTER_S:
             self.write()
             self._path = None
 
@@ -88,10 +99,10 @@ class Recorder:
         """Write the last seconds, or the last exchange, of what is being recorded to a file."""
         from_s = self._exchange_s if last_s is None else self._now_s() - last_s
         parts = {
-            part: [timed for timed in events if timed.time_s >= from_s]
-            for part, events in self._parts.items()
+            part: [timed for timed in self._remembered(part) if timed.time_s >= from_s]
+            for part in CHANNELS
         }
-        if self._path is None or not any(parts.values()):
+        if not any(parts.values()):
             logger.warning("nothing was played that could be captured as %s", name)
             return
         path = _free_path(self._folder.with_name(CAPTURES), name)
@@ -101,6 +112,12 @@ class Recorder:
             logger.error("%s cannot be written: %s", path, error)
         else:
             logger.info("captured as %s", path)
+
+    def _remembered(self, part: str) -> list[TimedEvent]:
+        """Return what is kept of a part, of this file and of the one before."""
+        if self._parts is self._parts_before:
+            return self._parts[part]
+        return self._parts_before[part] + self._parts[part]
 
     def write_if_due(self) -> None:
         """Write if something is new and the last writing is a while ago."""
@@ -134,8 +151,7 @@ class Recorder:
         self._path = path
         self._before = path.name
         self._write_at_s = self._now_s() + WRITE_EVERY_S
-        for events in self._parts.values():
-            events.clear()
+        self._parts_before, self._parts = self._parts, {part: [] for part in CHANNELS}
 
     def _marked(self) -> list[Marker]:
         start_s = _start_s(self._parts)

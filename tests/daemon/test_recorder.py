@@ -5,10 +5,17 @@ from pathlib import Path
 
 import mido
 
-from daemon.messages.brain import EndTurn, Hear, Steer
+from daemon.messages.brain import BeginTurn, EndTurn, Hear, Steer
 from daemon.messages.journal import Opening, line_of
 from daemon.parameters import Parameters
-from daemon.recorder import CAPTURES, NEW_FILE_AFTER_S, WRITE_EVERY_S, Recorder, last_session
+from daemon.recorder import (
+    CAPTURES,
+    FILE_LASTS_S,
+    NEW_FILE_AFTER_S,
+    WRITE_EVERY_S,
+    Recorder,
+    last_session,
+)
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import read_markers, read_performance
 
@@ -26,6 +33,10 @@ class Clock:
 def played(recorder: Recorder, part: str, pitch: int, from_s: float) -> None:
     recorder.add(part, TimedEvent(from_s, NoteOn(pitch, 64)))
     recorder.add(part, TimedEvent(from_s + 0.5, NoteOff(pitch)))
+
+
+def onsets(path: Path) -> list[int]:
+    return [event.pitch for _, event in read_performance(path) if isinstance(event, NoteOn)]
 
 
 def files(folder: Path) -> list[Path]:
@@ -94,6 +105,34 @@ def test_after_a_long_silence_a_new_file_begins_unless_a_key_is_down(tmp_path: P
     ]
 
 
+def test_after_half_an_hour_a_new_file_begins_in_the_next_pause_between_exchanges(
+    tmp_path: Path,
+) -> None:
+    recorder = Recorder(tmp_path, Clock())
+    begin = BeginTurn(1, 0.0, frozenset(), Parameters())
+    for second in range(0, round(FILE_LASTS_S), 30):
+        played(recorder, "player", 60, float(second))
+    played(recorder, "player", 60, FILE_LASTS_S - 0.7)
+    late_s = FILE_LASTS_S + 1.0
+
+    recorder.note(late_s - 0.6, begin)
+    played(recorder, "performer", 61, late_s)  # an answer
+    played(recorder, "performer", 61, late_s + 5.0)
+    recorder.note(late_s + 6.0, EndTurn(1, (), ()))
+    played(recorder, "player", 62, late_s + 6.2)  # no pause
+    recorder.write()
+    assert len(files(tmp_path)) == 1
+
+    played(recorder, "player", 63, late_s + 8.0)
+    recorder.write()
+    first, second = sorted(files(tmp_path), key=lambda path: len(path.name))
+    assert (onsets(first)[-2:], onsets(second)) == ([61, 62], [63])
+
+    recorder.capture("both", 2000.0)
+    (captured,) = files(tmp_path.with_name(CAPTURES))
+    assert onsets(captured)[-3:] == [61, 62, 63]
+
+
 def test_a_folder_that_cannot_be_written_does_not_end_the_recording(tmp_path: Path) -> None:
     obstacle = tmp_path / "recordings"
     obstacle.write_text("in the way")
@@ -130,10 +169,6 @@ def test_what_the_brain_was_told_is_written_with_the_file_that_it_belongs_to(
         [replace(opening, before=paths[0].name), later],
     ]
     assert len(read_performance(paths[0])) == 2
-
-
-def onsets(path: Path) -> list[int]:
-    return [event.pitch for _, event in read_performance(path) if isinstance(event, NoteOn)]
 
 
 def test_the_last_seconds_or_the_last_exchange_are_kept_under_a_name(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ from daemon.messages import turns as t
 from daemon.messages.turns import Occurrence, State
 from perceivers.events import Event, NoteOff, NoteOn
 from tests.page.measure import percentiles
-from tests.support.jack_keyboard import Keyboard
 from tests.support.jack_programs import Patchbay, Recorder, patched_recorder
+from tests.support.keyboard import Keyboard
 from tests.support.running_daemon import NoReplyError, RunningDaemon, running_daemon
 from tests.support.simulation.musician import PERFORMER_CHANNEL, PLAYER_CHANNEL, Musician, bytes_of
 from tests.support.wire import of_channel, pedal_is_down, sounding

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.alsa_programs import Monitor, Recorder, play
+from tests.support.keyboard import ALSA, Keyboard
 from tests.support.opening import Key, opening, write_midi_file
 from tests.support.running_daemon import (
     PERFORMER_CHANNEL,
@@ -150,3 +151,59 @@ def test_a_killed_stage_is_replaced_and_what_it_left_is_silenced(
     # The successor cannot know which releases arrived, so it sends some of them twice.
     assert_well_formed(recorder.seen())
     assert_silent_at_the_end(recorder.seen())
+
+
+CHORD = (60, 64, 67)
+
+
+def strike(keyboard: Keyboard, *pitches: int) -> None:
+    keyboard.send(*((0x90, pitch, 70) for pitch in pitches))
+
+
+def release(keyboard: Keyboard, *pitches: int) -> None:
+    keyboard.send(*((0x80, pitch, 0) for pitch in pitches))
+
+
+def test_a_keyboard_may_be_unplugged_in_mid_chord_and_its_pedal_takes_the_turn(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    footswitch = 67
+    with (
+        Keyboard("stage piano", ALSA) as keyboard,
+        running_daemon(
+            tmp_path,
+            model_folder,
+            PATIENCE,
+            sections={"midi": {"input": "stage piano"}},
+            trigger="command",
+            trigger_controller=footswitch,
+            hand_back="cut",
+            thru="between",
+            length=600,
+        ) as daemon,
+        Monitor(OUTPUT) as monitor,
+    ):
+
+        def passed_on() -> set[int]:
+            return sounding(of_channel(monitor.seen(), 0))
+
+        strike(keyboard, *CHORD)
+        wait_until(lambda: passed_on() == {*CHORD}, "the chord passes on", 10 * PATIENCE)
+        keyboard.unplug()
+        daemon.wait_for_state("degraded")
+        wait_until(lambda: not passed_on(), "its keys come up", 10 * PATIENCE)
+
+        with Keyboard("stage piano", ALSA) as again:
+            daemon.wait_for_state("listening")
+            strike(again, *CHORD)
+            wait_until(lambda: passed_on() == {*CHORD}, "a chord passes on", 10 * PATIENCE)
+            release(again, *CHORD)
+            again.send((0xB0, footswitch, 127), (0xB0, footswitch, 0))
+            wait_until(
+                lambda: bool(note_ons(of_channel(monitor.seen(), PERFORMER_CHANNEL - 1))),
+                "it answers",
+                30 * PATIENCE,
+            )
+            again.send((0xB0, footswitch, 127), (0xB0, footswitch, 0))
+            daemon.wait_for_state("listening")
+            wait_until(lambda: not sounding(monitor.seen()), "it is silent", 10 * PATIENCE)

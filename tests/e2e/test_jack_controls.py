@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.jack_keyboard import Keyboard
 from tests.support.jack_programs import Patchbay, Recorder, patched_recorder
+from tests.support.keyboard import Keyboard
 from tests.support.running_daemon import (
     PERFORMER_CHANNEL,
     RunningDaemon,

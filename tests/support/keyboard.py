@@ -1,16 +1,17 @@
-"""A MIDI keyboard under JACK that sends whatever a test says, and can be unplugged."""
+"""A MIDI keyboard that sends whatever a test says, and can be unplugged."""
 
 import rtmidi
 
 PORT = "out"
+JACK, ALSA = rtmidi.API_UNIX_JACK, rtmidi.API_LINUX_ALSA
 
 
 class Keyboard:
-    """A client of the server with one port, which plays when it is told."""
+    """A client of JACK, or of the ALSA sequencer, with one port, which plays when it is told."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, system: int = JACK) -> None:
         self.port = f"{name}:{PORT}"
-        self._midi = rtmidi.MidiOut(rtapi=rtmidi.API_UNIX_JACK, name=name)
+        self._midi = rtmidi.MidiOut(rtapi=system, name=name)
         self._midi.open_virtual_port(PORT)
 
     def __enter__(self) -> "Keyboard":
