@@ -105,6 +105,42 @@ def test_a_footswitch_takes_the_turn_and_gives_it_back(
         assert_silent_at_the_end(performed(recorder))
 
 
+def test_a_change_of_program_takes_the_turn(
+    tmp_path: Path, model_folder: Path, patchbay: Patchbay, recorder: Recorder
+) -> None:
+    with patched_daemon(
+        tmp_path, model_folder, patchbay, recorder, trigger="command", trigger_program=7, length=1
+    ) as (daemon, keyboard):
+        keyboard.send(*strike(*CHORD), *release(*CHORD), (0xC0, 8))
+        keyboard.send((0xC0, 7))
+        wait_until(lambda: bool(note_ons(performed(recorder))), "it answers", 30, daemon)
+        daemon.wait_for_state("listening")
+
+
+@pytest.mark.parametrize("held_keys", ["wait", "release"])
+def test_an_answer_waits_for_the_players_keys_or_takes_them_for_released(
+    tmp_path: Path, model_folder: Path, patchbay: Patchbay, recorder: Recorder, held_keys: str
+) -> None:
+    with patched_daemon(
+        tmp_path, model_folder, patchbay, recorder, trigger="command", held_keys=held_keys, length=1
+    ) as (daemon, keyboard):
+        keyboard.send(*strike(*CHORD))
+        daemon.wait_for_state("capturing")
+        daemon.ask("perform")
+        if held_keys == "wait":
+            time.sleep(0.5)
+            assert daemon.state() == "armed"
+            assert not performed(recorder)
+            keyboard.send(*release(*CHORD))
+        wait_until(lambda: daemon.state() == "performing", "it answers", 30, daemon)
+        wait_until(lambda: daemon.state() != "performing", "it has answered", 30, daemon)
+        recorder.wait_for_everything()
+
+        struck = {seen.data[1] for seen in note_ons(performed(recorder))}
+        assert held_keys == "wait" or not struck & {*CHORD}  # they are down under the fingers
+        assert_silent_at_the_end(performed(recorder))
+
+
 def test_a_knob_learns_a_parameter_and_is_told_its_value(
     tmp_path: Path, model_folder: Path, patchbay: Patchbay, recorder: Recorder
 ) -> None:

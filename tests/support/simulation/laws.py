@@ -31,19 +31,17 @@ from daemon.messages.brain import (
 from daemon.messages.turns import Action, Occurrence, Part, State
 from daemon.midi.latency import Latency
 from daemon.midi.sending import Sending
-from daemon.parameters import HeldKeys, Passes, Trigger, WhenPlayedOver
+from daemon.parameters import HeldKeys, Trigger
 from daemon.stage.turns import Turns
 from perceivers.events import CHORD_S, Event, NoteOff, NoteOn, Pedal, TimedEvent
+from tests.support.simulation.beside import GRACE_S, REPEATS_S, WitnessBeside, is_passed
 from tests.support.simulation.brain import ImprovisingBrain
-from tests.support.simulation.musician import LAMP_CHANNEL, PLAYER_CHANNEL
+from tests.support.simulation.musician import LAMP_CHANNEL
 from tests.support.simulation.time_line import NS_PER_S
 
 LATE_S = 0.1
 ECHO_S = 0.03
-PASSES_WITHIN_S = 0.01
-GRACE_S = 0.5  # for what is under way between threads, hiccups included
 LONGEST_TURN_S = 8.0  # the brain's own are half as long
-REPEATS_S = 4.0  # a stage that takes over repeats its note-offs
 TRACE = 60
 
 
@@ -136,16 +134,13 @@ class Witness:
         self._excused_until_s = 0.0  # even what the player holds may be released
         self._took_over_s = 0.0
         self._is_unplugged = False
-        self._did_s: dict[bytes, float] = {}
-        self._passed: dict[int, float] = {}  # keys that passed on and are down, and since when
-        self._unsure_passed: set[int] = set()
-        self._passed_pedal = 0
-        self._clock_runs = False
+        self._beside = WitnessBeside(lambda what: self._break(8, what))
 
     # Who tells what.
 
     def watch(self, turns: Turns, sending: Sending, latency: Latency) -> None:
         """A stage has begun; what its predecessor had in mind is gone."""
+        self._beside.watch(turns, self._now_s)
         self._latency = latency
         self._latency_s = latency.of(NoteOn(60, 1)) / NS_PER_S
         self._turns = turns
@@ -170,7 +165,7 @@ class Witness:
 
     def player_does(self, event: Event, message: bytes, now_s: float) -> None:
         """The player did this. What is just what left a moment ago passes for an echo of it."""
-        self._did_s[message] = now_s
+        self._beside.player_does(message, now_s)
         left_s = self._left_s.get(message, -math.inf)
         self._expected.append(Expected(event, message, now_s, now_s - left_s > ECHO_S))
 
@@ -195,9 +190,10 @@ class Witness:
 
     def refused(self, message: bytes) -> None:
         """The port did not take a message."""
-        if message[0] & 0xF0 == 0x90:
-            unsure = self._unsure_passed if self._is_passed(message) else self._unsure
-            unsure.add(message[1])
+        if message[0] & 0xF0 == 0x90 and is_passed(message):
+            self._beside.refused(message[1])
+        elif message[0] & 0xF0 == 0x90:
+            self._unsure.add(message[1])
 
     # What left.
 
@@ -207,13 +203,13 @@ class Witness:
         self._left_s[message] = now_s
         twins = [expected for expected in self._expected if expected.message == message]
         kind, data = message[0] & 0xF0, message[1:]
-        may_be_itself = self._is_passed(message) and kind in (0x80, 0x90)
+        may_be_itself = is_passed(message) and kind in (0x80, 0x90)
         for expected in twins[may_be_itself:]:
             expected.is_certain = False
         if kind == 0xF0:
-            self._ticked(message[0])
-        elif message[0] & 0x0F == PLAYER_CHANNEL:
-            self._passed_on(message, now_s)
+            self._beside.ticked(message[0])
+        elif is_passed(message):
+            self._beside.passed_on(message, now_s)
         elif message[0] & 0x0F == LAMP_CHANNEL - 1:
             return
         elif kind == 0x90:
@@ -224,41 +220,6 @@ class Witness:
             if data[1] and self._pedal_sounds:
                 self._break(1, "the pedal goes down twice")
             self._pedal_sounds = data[1] > 0
-
-    def _is_passed(self, message: bytes) -> bool:
-        return message[0] < 0xF0 and message[0] & 0x0F == PLAYER_CHANNEL
-
-    def _passed_on(self, message: bytes, now_s: float) -> None:
-        kind, number, value = message[0] & 0xF0, message[1], message[-1]
-        if kind == 0x90 and value:
-            if now_s - self._did_s.get(message, -math.inf) > PASSES_WITHIN_S:
-                self._break(8, f"{number} passes on, and nobody played it")
-            parameters, is_answering = self._turns.parameters, self._turns.state is State.PERFORMING
-            if parameters.thru == Passes.NEVER:
-                self._break(8, f"{number} passes on, and nobody asked for it")
-            goes_on = is_answering and parameters.when_played_over != WhenPlayedOver.YIELD
-            if parameters.thru == Passes.BETWEEN and goes_on:
-                self._break(8, f"{number} passes on during an answer")
-            self._passed[number] = now_s
-        elif kind in (0x80, 0x90):
-            is_unsure = number in self._unsure_passed or now_s - self._took_over_s < REPEATS_S
-            if number not in self._passed and not is_unsure:
-                self._break(8, f"{number} was not passed on, and is released")
-            self._unsure_passed.discard(number)
-            self._passed.pop(number, None)
-        elif kind == 0xB0 and number == 64:
-            self._passed_pedal = value
-        elif kind == 0xB0 and number in (120, 123):
-            self._unsure_passed |= self._passed.keys()  # silent; the player may yet let go
-            self._passed.clear()
-
-    def _ticked(self, status: int) -> None:
-        if status == 0xF8 and not self._clock_runs:
-            self._break(8, "a clock ticks that was not started")
-        if status == 0xFA and self._turns.turn is None:
-            self._break(8, "a clock starts outside an answer")
-        if status in (0xFA, 0xFC):
-            self._clock_runs = status == 0xFA
 
     def _struck(self, pitch: int, velocity: int, now_s: float) -> None:
         if pitch in self.sounding:
@@ -482,12 +443,7 @@ class Witness:
                 self._break(1, f"{pitch} hangs")
         if self._pedal_sounds:
             self._break(1, "the pedal hangs")
-        if self._clock_runs:
-            self._break(8, "the clock runs on after the answer")
-        for pitch in self._passed.keys() - self._hands.held:
-            freed_s = max(self._passed[pitch], self._hands.freed_s.get(pitch, 0.0))
-            if now_s - freed_s > GRACE_S:
-                self._break(8, f"{pitch} was passed on, and hangs")
+        self._beside.check_rest(self._hands.held, self._hands.freed_s, now_s)
 
     def _check_memory(self, brain: ImprovisingBrain) -> None:
         if brain.in_turn:
@@ -525,9 +481,8 @@ class Witness:
             self._break(1, f"{set(self.sounding)} sound on after the end")
         if self._pedal_sounds and not self._is_unplugged:
             self._break(1, "the pedal is down after the end")
-        is_left = self._passed or self._passed_pedal or self._clock_runs
-        if is_left and not self._is_unplugged:
-            self._break(8, "what passed on, or the clock, goes on after the end")
+        if not self._is_unplugged:
+            self._beside.check_end()
 
     def _clock(self, now_s: float) -> None:
         if now_s < self._now_s:
