@@ -50,9 +50,9 @@ test: lint | jack-tools ## lint, types, unit tests, and the daemon under a priva
 	$(PYTEST) $(call shared,$(LISTENERS)) -m page $(ARGS)  # LISTENERS=1 where processors are scarce
 
 .PHONY: test-fast
-test-fast: $(DEV)/.installed ## the tests that need neither JACK nor processes of their own, for the edit loop
-	SIMULATION_SESSIONS=20 $(PYTEST) $(SHARED) \
-		-m "not jack and not page and not alsa and not processes" $(ARGS)
+test-fast: $(DEV)/.installed ## the quick tests that need neither JACK nor processes of their own, for the edit loop
+	SIMULATION_SESSIONS=10 $(PYTEST) $(SHARED) \
+		-m "not jack and not page and not alsa and not processes and not slow" $(ARGS)
 
 .PHONY: lint
 lint: $(DEV)/.installed ## style and types alone

@@ -23,6 +23,8 @@ from daemon.parameters import TABLE, Parameters
 from daemon.settings import ControlSettings
 from tests.support.fake_performer import FakePerformer
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 10.0
 Ask = Callable[..., tuple[str, list[Any]]]
 

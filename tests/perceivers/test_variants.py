@@ -19,6 +19,8 @@ from perceivers.errors import ModelMismatch
 from perceivers.model import PerceiverS
 from tests.support.make_model import TINY, make_checkpoint, make_model, make_model_folder
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4  # measured: 4e-6
 LENGTHS = {"below N": 20, "N to M": 80, "beyond M": 150}
 SCALES = {"one scale": (None,), "two scales": (None, 24), "three scales": (None, 24, 7)}

@@ -39,6 +39,8 @@ from training.evaluation.likelihood.blocks import block_ends
 from training.models.presets import parameters_of
 from training.run.command_line import parse as parse_training
 
+pytestmark = pytest.mark.slow
+
 QUICK = SIZES["quick"].reference
 
 

@@ -41,6 +41,8 @@ from training.run.status_line import StatusLine
 from training.run.trainer import Trainer
 from training.train import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _one_core() -> Iterator[None]:

@@ -16,6 +16,8 @@ from perceivers import vocabulary as v
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 from perceivers.midi_files import read_performance
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 PIECE = ROOT / "training" / "starter" / "asap" / "Prokofiev" / "Toccata" / "Fab13.mid"
 CUT_S = 12.0

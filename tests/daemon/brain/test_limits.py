@@ -17,6 +17,8 @@ from daemon.parameters import LengthUnit, Parameters
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import read_performance
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 STARTER = ROOT / "training" / "starter" / "asap"
 PIECE = STARTER / "Prokofiev" / "Toccata" / "Fab13.mid"  # dense

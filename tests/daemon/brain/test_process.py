@@ -28,6 +28,8 @@ from daemon.parameters import Parameters
 from daemon.settings import Settings, TimingSettings
 from perceivers.events import NoteOff, NoteOn, TimedEvent
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 PATIENCE_S = 60.0

@@ -36,6 +36,8 @@ from daemon.stage.descriptions import opening
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.midi_files import read_markers, write_performance
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 60.0
 PARAMETERS = Parameters(seed=5, length=400.0, length_unit=LengthUnit.NOTES.value)
 PHRASE = tuple(

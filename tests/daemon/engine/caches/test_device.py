@@ -28,6 +28,8 @@ from tests.support.engine_schedule import (
 )
 from tests.support.make_model import TINY, make_model, make_model_folder
 
+pytestmark = pytest.mark.slow
+
 TOLERANCES = {"fp32": 1e-4, "fp16": 0.05}  # measured: 4e-6, 7e-3
 REWIND = 100
 SLACK = 40  # rows: so that they move often

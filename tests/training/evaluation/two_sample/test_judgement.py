@@ -20,6 +20,8 @@ from training.evaluation.two_sample.judgement import Pair, two_sample_test
 from training.evaluation.two_sample.passages import passage_of
 from training.evaluation.two_sample.telltales import telltales
 
+pytestmark = pytest.mark.slow
+
 STARTER = Path(__file__).resolve().parents[4] / "training" / "starter"
 NOTES = 64
 ONCE = {"logistic": 1, "neural": 1}  # of the seconds that a test takes, nearly all are the latter
