@@ -69,12 +69,16 @@ class Listener:
         self._pass_on = pass_on
         self.parser = MidiParser(part)
         self.echoes = 0
+        self.passes = False
+        """Whether what is played is passed on, and so must be seen at once, also after a pause."""
         self._guard = guard
         self._clock = InputClock()
         self._last_received_ns = 0
 
     def is_quiet(self, now_ns: int) -> bool:
-        """Tell whether nobody has played for a while, on either port."""
+        """Tell whether nobody has played for a while, on either port, and nobody would notice."""
+        if self.passes:
+            return False
         last_ns = max(self._last_received_ns, self._guard.last_sent_ns)
         return now_ns - last_ns > QUIET_AFTER_NS
 

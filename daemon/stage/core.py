@@ -227,7 +227,8 @@ class Core:
 
     def _let_instrument_follow(self) -> None:
         parameters, state = self.turns.parameters, self.turns.state
-        self._instrument.follows(parameters, state, self._learnt.assignments)
+        assignments = self._learnt.assignments
+        self._listener.passes = self._instrument.follows(parameters, state, assignments)
 
     def _tell_played(self, part: str, timed: TimedEvent) -> None:
         self._report(Happened(part, timed))

@@ -70,14 +70,17 @@ class Instrument:
 
     def follows(
         self, parameters: Parameters, state: State, assignments: Iterable[Assignment]
-    ) -> None:
-        """Let all be as parameters and state ask; `assignments` are what controllers do."""
-        self._output.let_through(
-            is_open=passes(parameters, state), half_pedal=parameters.half_pedal
-        )
+    ) -> bool:
+        """Let all be as parameters and state ask; tell whether what is played passes on.
+
+        assignments: what controllers and keys do.
+        """
+        is_open = passes(parameters, state)
+        self._output.let_through(is_open=is_open, half_pedal=parameters.half_pedal)
         self._show_state(parameters, state)
         if parameters.lamp_mappings:
             self._show_places(parameters, assignments)
+        return is_open
 
     def _show_state(self, parameters: Parameters, state: State) -> None:
         if parameters.lamp_controller is None:

@@ -217,8 +217,8 @@ class LeavingIn(Instrument):
 class Deafening(Instrument):
     """Lets the player through at any time."""
 
-    def follows(self, parameters: Parameters, state: State, assignments: Any) -> None:
-        super().follows(replace(parameters, thru="always"), state, assignments)
+    def follows(self, parameters: Parameters, state: State, assignments: Any) -> bool:
+        return super().follows(replace(parameters, thru="always"), state, assignments)
 
 
 class Ticking(Changing):
