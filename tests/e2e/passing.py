@@ -1,7 +1,7 @@
-"""How much later what passes on is heard than from the keyboard itself: python -m tests.e2e.passing.
+"""How much later what passes on is heard than the keyboard itself: python -m tests.e2e.passing.
 
-A keyboard is connected to a recorder twice, directly and through a daemon with `thru: always`, under
-a JACK server of its own, whose sample clock tells both times.
+A keyboard is connected to a recorder twice, directly and through a daemon with `thru: always`. The
+sample clock of a JACK server of its own tells both times.
 """
 
 import argparse

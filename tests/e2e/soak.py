@@ -42,6 +42,7 @@ from tests.support.wire import of_channel, pedal_is_down, sounding
 
 INPUT, OUTPUT = "Performer In:in", "Performer Out:out"
 REST_EVERY_S = 60.0
+STARTS_WITHIN_S = 600.0
 SILENT_WITHIN_S = 5.0
 ANSWERED_WITHIN_S = 5.0
 NAMES = {command.becomes: command.name for command in COMMANDS.values() if command.becomes}
@@ -205,6 +206,7 @@ def rest(stage: RealStage, daemon: RunningDaemon, recorder: Recorder, minute: fl
 def soak(hours: float, seed: int, model: Path) -> Iterator[Found]:
     """Let the musician play; yield what was found, at every rest."""
     rng = random.Random(seed)
+    os.environ["JACK_TEST_TIMEOUT_S"] = str(round(3600 * hours + STARTS_WITHIN_S))
     with (
         tempfile.TemporaryDirectory() as folder,
         patched_recorder() as (bay, recorder),
