@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from perceivers.product_attention import LONGEST_KEPT, Band, band_mask, product_attention
+from perceivers.product_attention import (
+    LONGEST_KEPT,
+    Band,
+    band_mask,
+    product_attention,
+    tiles,
+)
 
 
 def rotary_angles(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
@@ -76,11 +82,59 @@ def windowed_attention(
 
     Arguments as in `blockwise_attention`.
     """
+    band = Band(window, key_padding, kept)
     if _is_faster_by_products(q) and k.shape[-2] <= LONGEST_KEPT:
-        return product_attention(q, k, v, Band(window, key_padding, kept))
+        return product_attention(q, k, v, band)
+    if q.device.type != "cpu" and (attended := attention_in_one_call(q, k, v, band)) is not None:
+        return attended
     if k.shape[-2] <= window and kept is None:
         return prefix_attention(q, k, v, key_padding)
     return blockwise_attention(q, k, v, window, key_padding, kept)
+
+
+def attention_in_one_call(q: Tensor, k: Tensor, v: Tensor, band: Band) -> Tensor | None:
+    """Attend within a band in one call of the fused kernel, where that is worth it; else None.
+
+    A GPU would wait for a processor that starts many small ones. q (B, H, N, D), k and v
+    (B, H, S, D); returns (B, H, N, D).
+    """
+    if band.padding is None and band.kept is None:
+        folded = folded_attention(q, k, v, band.window)
+        if folded is not None:
+            return folded
+    if k.shape[-2] > LONGEST_KEPT:
+        return None  # the mask would fill the memory
+    return scaled_dot_product_attention(q, k, v, attn_mask=_seen(q, k, band))
+
+
+def folded_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor | None:
+    """Attend within a narrow band, each block of queries as a head with the keys that it reaches.
+
+    Arguments as in `attention_in_one_call`. Returns None for a band that has no such blocks.
+    """
+    tile, *others = tiles(q.shape[-2], k.shape[-2], window)
+    if others or tile.blocks == 1:
+        return None
+    B, H, N, D = q.shape
+    queries = tile.of_queries(q.reshape(B * H, N, D)).view(B * H, tile.blocks, -1, D)
+    keys, values = (
+        tile.of_keys(x.reshape(B * H, -1, D)).view(B * H, tile.blocks, -1, D) for x in (k, v)
+    )
+    block = tile.length * torch.arange(tile.blocks, device=q.device)[:, None, None]
+    key = tile.keys.start + block + torch.arange(keys.shape[2], device=q.device)
+    query = k.shape[-2] - N + block + torch.arange(tile.length, device=q.device)[:, None]
+    seen = (key <= query) & (key > query - window) & (key >= 0)
+    return scaled_dot_product_attention(queries, keys, values, attn_mask=seen).reshape(q.shape)
+
+
+def _seen(q: Tensor, k: Tensor, band: Band) -> Tensor:
+    """Return which keys each query sees: (B or 1, 1, N, S). Every query sees itself."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    mask = band_mask(queries, keys, band.window, q.device)[None, None]
+    if band.padding is not None:
+        is_real = torch.arange(keys, device=q.device) >= band.padding[:, None]
+        mask = mask & is_real[:, None, None, :] | band_mask(queries, keys, 1, q.device)
+    return mask if band.kept is None else mask & band.kept
 
 
 def blockwise_attention(
@@ -142,12 +196,10 @@ def prefix_attention(q: Tensor, k: Tensor, v: Tensor, key_padding: Tensor | None
     """
     if key_padding is None:
         return _lower_right_attention(q, k, v)
-    return torch.cat(
-        [
-            _unpadded_attention(q[i : i + 1], k[i : i + 1], v[i : i + 1], padding)
-            for i, padding in enumerate(key_padding.tolist())
-        ]
-    )
+    # Split, not sliced: the gradient of each slice would be a whole batch of zeros.
+    parts = (x.chunk(len(q)) for x in (q, k, v))
+    samples = zip(*parts, key_padding.tolist(), strict=True)
+    return torch.cat([_unpadded_attention(*sample) for sample in samples])
 
 
 def _unpadded_attention(q: Tensor, k: Tensor, v: Tensor, padding: int) -> Tensor:

@@ -77,12 +77,23 @@ class CrossAttention(nn.Module):
         """
         keys = embedding(tokens, linear(normed_table, self.attention.key.weight))
         values = embedding(tokens, linear(normed_table, self.attention.value.weight))
-        return KeyValue(rotate(self.attention.split(keys), *angles), self.attention.split(values))
+        return KeyValue(self.turned_keys(keys, angles), self.attention.split(values))
+
+    def turned_keys(self, keys: Tensor, angles: Angles) -> Tensor:
+        """(B, T, E) → (B, H, T, D), rotated."""
+        return rotate(self.attention.split(keys), *angles)
 
     def forward(self, x: Tensor, memory: Memory, angles: Angles, attend: Attend) -> Tensor:
         """Map x (B, N, E) to (B, N, E)."""
-        q = rotate(self.attention.split(self.attention.query(self.norm(x))), *angles)
-        y: Tensor = self.feedforward(x + self.attention.merge(attend(q, memory)))
+        return self.finish(x, attend(self.queries(x, angles), memory))
+
+    def queries(self, x: Tensor, angles: Angles) -> Tensor:
+        """Return rotated queries (B, H, N, D)."""
+        return rotate(self.attention.split(self.attention.query(self.norm(x))), *angles)
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Add what was attended to x and pass the feed-forward."""
+        y: Tensor = self.feedforward(x + self.attention.merge(attended))
         return y
 
 

@@ -46,7 +46,7 @@ def product_attention(q: Tensor, k: Tensor, v: Tensor, band: Band) -> Tensor:
     return attended
 
 
-class _Tile(NamedTuple):
+class Tile(NamedTuple):
     """Blocks of L queries each, and the K keys that each of them reaches: one batch of products."""
 
     queries: slice
@@ -85,21 +85,22 @@ class _Tile(NamedTuple):
             total[:, max(0, start) : start + rows.shape[1]] += rows[:, max(0, -start) :]
 
 
-def _tiles(queries: int, keys: int, window: int) -> list[_Tile]:
+def tiles(queries: int, keys: int, window: int) -> list[Tile]:
+    """Return the tiles of a band: one with all blocks where it is narrow, else one for each."""
     length = NARROW if window <= NARROW else WIDE if window > WIDE else WIDE // 2
     before = keys - queries
     if window <= WIDE and queries % length == 0:
         reach = -(-(window - 1) // length) * length
-        return [_Tile(slice(0, queries), slice(before - reach, keys), queries // length)]
+        return [Tile(slice(0, queries), slice(before - reach, keys), queries // length)]
     tiles = []
     for start in range(0, queries, length):
         stop = min(start + length, queries)
         first = max(0, before + start - window + 1)
-        tiles.append(_Tile(slice(start, stop), slice(first, before + stop)))
+        tiles.append(Tile(slice(start, stop), slice(first, before + stop)))
     return tiles
 
 
-def _hide(scores: Tensor, tile: _Tile, band: Band, heads: int) -> None:
+def _hide(scores: Tensor, tile: Tile, band: Band, heads: int) -> None:
     """Set the scores (B H blocks, L, K) of keys that are not seen to minus infinity.
 
     There are many scores: only those at the edges of the band are touched.
@@ -145,7 +146,7 @@ def _edges(
     return tuple((edge, hidden[:, edge]) for edge in edges if edge.start < edge.stop)
 
 
-def _probabilities(q: Tensor, k: Tensor, tile: _Tile, band: Band, heads: int) -> Tensor:
+def _probabilities(q: Tensor, k: Tensor, tile: Tile, band: Band, heads: int) -> Tensor:
     """Return what each query of a tile makes of each key that its block reaches."""
     scores = torch.bmm(q, k.transpose(1, 2))
     _hide(scores, tile, band, heads)
@@ -160,7 +161,7 @@ class _ProductAttention(torch.autograd.Function):
         q, k, v = (q * q.shape[-1] ** -0.5).flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1)
         attended = torch.empty_like(q)
         kept = []
-        for tile in _tiles(q.shape[1], k.shape[1], band.window):
+        for tile in tiles(q.shape[1], k.shape[1], band.window):
             p = _probabilities(tile.of_queries(q), tile.of_keys(k), tile, band, ctx.shape[1])
             found = torch.bmm(p, tile.of_keys(v))
             attended[:, tile.queries] = found.view(len(q), -1, q.shape[-1])
@@ -175,7 +176,7 @@ class _ProductAttention(torch.autograd.Function):
         of_attended = gradients[0].to(q.dtype).flatten(0, 1)
         of_q = torch.empty_like(q)
         of_k, of_v = torch.zeros_like(k), torch.zeros_like(v)  # each a sum of a few blocks
-        for index, tile in enumerate(_tiles(q.shape[1], k.shape[1], ctx.band.window)):
+        for index, tile in enumerate(tiles(q.shape[1], k.shape[1], ctx.band.window)):
             queries, keys = tile.of_queries(q), tile.of_keys(k)
             upstream = tile.of_queries(of_attended)
             p = kept[index] if kept else _probabilities(queries, keys, tile, ctx.band, ctx.shape[1])

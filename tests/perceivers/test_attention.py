@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from perceivers.attention import blockwise_attention, dense_attention, windowed_attention
+from perceivers.attention import (
+    attention_in_one_call,
+    blockwise_attention,
+    dense_attention,
+    windowed_attention,
+)
 from perceivers.product_attention import Band, band_mask, product_attention
 
 
@@ -53,6 +58,12 @@ def by_blocks(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     return blockwise_attention(q, k, v, window, torch.tensor(PADDING))
 
 
+def in_one_call(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
+    attended = attention_in_one_call(q, k, v, Band(window, torch.tensor(PADDING)))
+    assert attended is not None
+    return attended
+
+
 def written_out(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     """Every query sees itself, and what lies in its window and is no padding."""
     queries, keys = q.shape[-2], k.shape[-2]
@@ -63,7 +74,7 @@ def written_out(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
     return scores.masked_fill(~seen, float("-inf")).softmax(-1) @ v
 
 
-@pytest.mark.parametrize("attend", [by_products, by_blocks])
+@pytest.mark.parametrize("attend", [by_products, by_blocks, in_one_call])
 @pytest.mark.parametrize("window", [30, 64, 200, 256, 300])
 @pytest.mark.parametrize(("queries", "keys"), [(256, 256), (256, 300), (128, 400), (150, 150)])
 def test_keys_that_are_padding_are_seen_by_no_other(
@@ -81,6 +92,27 @@ def test_keys_that_are_padding_are_seen_by_no_other(
     expected = written_out(q, k, v, window)
 
     assert ((found - expected).abs().amax((1, 3)) * is_real).max() < 1e-5
+    of_found = torch.autograd.grad(found, (q, k, v), upstream)
+    of_expected = torch.autograd.grad(expected, (q, k, v), upstream)
+    for ours, theirs in zip(of_found, of_expected, strict=True):
+        assert (ours - theirs).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("window", [32, 64, 100, 256])
+@pytest.mark.parametrize(("queries", "keys"), [(256, 256), (256, 300), (128, 511)])
+def test_blocks_of_a_band_as_heads_attend_as_one(window: int, queries: int, keys: int) -> None:
+    """What a GPU does is plain arithmetic, so a CPU can tell whether it is right."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = (queries, keys, keys)
+    parts = [torch.randn((2, 3, length, 8), generator=generator) for length in lengths]
+    q, k, v = (part.requires_grad_() for part in parts)
+    upstream = torch.randn((2, 3, queries, 8), generator=generator)
+
+    found = attention_in_one_call(q, k, v, Band(window))
+    expected = dense_attention(q, k, v, window)
+
+    assert found is not None
+    assert (found - expected).abs().max() < 1e-5
     of_found = torch.autograd.grad(found, (q, k, v), upstream)
     of_expected = torch.autograd.grad(expected, (q, k, v), upstream)
     for ours, theirs in zip(of_found, of_expected, strict=True):

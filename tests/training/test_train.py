@@ -195,6 +195,19 @@ def test_micro_batches_learn_what_one_batch_learns(tokens: Path, tmp_path: Path)
     assert list(parts.values()) == pytest.approx(list(whole.values()), abs=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.processes
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
+@pytest.mark.skipif(shutil.which("g++") is None, reason="on a CPU, torch.compile needs g++")
+def test_fused_blocks_learn_what_blocks_learn(tokens: Path, tmp_path: Path):
+    more = ("--steps", "2", "--dropout", "0", "--precision", "fp32")
+    assert main(arguments(tokens, tmp_path / "plain", *more)) == 0
+    assert main([*arguments(tokens, tmp_path / "fused", *more), "--fuse"]) == 0
+
+    plain, fused = losses(tmp_path / "plain"), losses(tmp_path / "fused")
+    assert list(fused.values()) == pytest.approx(list(plain.values()), abs=1e-4)
+
+
 def test_a_run_may_start_from_another_model(
     tokens: Path, tmp_path: Path, uninterrupted: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -23,6 +23,13 @@ PRESETS: dict[str, Architecture] = {
         knows_keys=True,
     ),
     "small": Architecture(knows_keys=True),
+    "medium": Architecture(
+        dim=384,
+        heads=6,
+        feedforward=1536,
+        windows=(32, 32, 64, 64, 128, 128, 256, 256),
+        knows_keys=True,
+    ),
     "base": Architecture(
         dim=512,
         heads=8,

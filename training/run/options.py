@@ -39,6 +39,8 @@ class TrainingOptions:
     curriculum_steps: int | None
     batch: int
     micro_batch: int
+    draw_processes: int  # 0: a thread draws the batches
+    fuse: bool
     # the recipe
     rate: float
     optimizer: str
@@ -87,6 +89,7 @@ class TrainingOptions:
                 f"must be a multiple of the {processes} processes",
             ),
             ("micro_batch", self.micro_batch > 0, "must be above 0"),
+            ("draw_processes", self.draw_processes >= 0, "must not be negative"),
             ("seed", self.seed >= 0, "must not be negative"),
             ("save_every_s", self.save_every_s >= 0, "must not be negative"),
             ("validate_every", self.validate_every > 0, "must be above 0"),

@@ -19,9 +19,10 @@ from perceivers.errors import PerformerError
 from perceivers.model import PerceiverS
 from perceivers.vocabulary import Flavour
 from training.data.batches import Batch
-from training.data.prefetch import Ahead
+from training.data.prefetch import drawing_ahead
 from training.data.preparation import prepare, print_report
 from training.run.data import TOKENS, licence_of, open_data
+from training.run.fusing import fuse_blocks, unfused
 from training.run.learning_curve import LearningCurve, Point
 from training.run.next_steps import next_steps
 from training.run.optimizers import CLIP_NORM, Optimizers
@@ -76,6 +77,8 @@ class Trainer:
         model = PerceiverS(self.architecture, options.dropout, options.prefix_dropout)
         if start.weights is not None:
             load_weights(model, start, self.data.flavour)
+        if options.fuse:
+            fuse_blocks(model)
         self.model = self.accelerator.prepare(model)
         self._prepare_steps(resumed)
         self.curve = LearningCurve(self.run)
@@ -106,7 +109,8 @@ class Trainer:
 
     def train(self) -> None:
         """Run until the budget is used up or a signal asks to stop; then save."""
-        with self._stop.listening(), closing(Ahead(self._micro_batches)) as self._ahead:
+        ahead = drawing_ahead(self._micro_batches, self.options.draw_processes)
+        with self._stop.listening(), closing(ahead) as self._ahead:
             self._begin()
             while self._plan_step():
                 factor = rate_factor(self.progress.step, self.progress.decay)
@@ -241,7 +245,7 @@ class Trainer:
         Where the starter set is rehearsed, both losses count, as both are trained.
         """
         device, share = self.accelerator.device, self.options.rehearsal
-        with self._weights_to_play() as model, self.accelerator.autocast():
+        with self._weights_to_play() as model, self.accelerator.autocast(), unfused():
             self._on_data = nll = mean_nll(model, self.data.validation, device)
             if self.data.rehearsal:
                 self._on_rehearsal = mean_nll(model, self.data.rehearsal, device)

@@ -12,7 +12,7 @@ from tests.support.make_model import TINY, make_model
 from tests.support.simple_music import music
 from training.data.batches import IGNORED, Batch, BatchSource, Recipe, collate, sample_of
 from training.data.mixture import Mixture, weighted_lengths
-from training.data.prefetch import Ahead
+from training.data.prefetch import drawing_ahead
 from training.data.segmentation import Crop
 from training.data.token_store import Piece, TokenStore, write_index
 
@@ -232,29 +232,42 @@ def test_crops_with_a_random_start_have_the_whole_context(store: TokenStore):
     assert full.float().mean() > 0.5  # all but those of the piece of 10 tokens
 
 
-def test_batches_drawn_ahead_are_those_of_their_step(store: TokenStore):
+IN_PROCESSES = pytest.param(2, marks=pytest.mark.processes)
+
+
+@pytest.mark.parametrize("processes", [0, IN_PROCESSES])
+def test_batches_drawn_ahead_are_those_of_their_step(store: TokenStore, processes: int):
     source = source_of(store)
-    drawn: list[int] = []
 
-    def draw(step: int) -> list[Batch]:
-        drawn.append(step)
-        return [source.batch(step, range(2))]
-
-    with closing(Ahead(draw)) as ahead:
+    with closing(drawing_ahead(lambda step: [source.batch(step, range(2))], processes)) as ahead:
         found = [ahead.batches(step)[0] for step in (3, 4, 5, 9)]
 
     for step, batch in zip((3, 4, 5, 9), found, strict=True):
         assert torch.equal(batch.latents, source.batch(step, range(2)).latents)
-    assert drawn.count(4) == drawn.count(5) == 1, "not drawn twice"
 
 
-def test_an_error_of_drawing_ahead_comes_with_its_step():
+def test_a_thread_draws_no_batch_twice():
+    drawn: list[int] = []
+
+    def draw(step: int) -> list[Batch]:
+        drawn.append(step)
+        return []
+
+    with closing(drawing_ahead(draw, 0)) as ahead:
+        for step in range(3, 6):
+            ahead.batches(step)
+
+    assert drawn[:3] == [3, 4, 5], "and perhaps the one after"
+
+
+@pytest.mark.parametrize("processes", [0, IN_PROCESSES])
+def test_an_error_of_drawing_ahead_comes_with_its_step(processes: int):
     def draw(step: int) -> list[Batch]:
         if step == 1:
             raise OSError("the disk is gone")
         return []
 
-    with closing(Ahead(draw)) as ahead:
+    with closing(drawing_ahead(draw, processes)) as ahead:
         assert ahead.batches(0) == []
         with pytest.raises(OSError, match="the disk is gone"):
             ahead.batches(1)
