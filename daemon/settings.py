@@ -13,7 +13,7 @@ from pathlib import Path
 
 from daemon.parameters import Parameters
 from perceivers.errors import SettingsError
-from perceivers.manifest import PRECISIONS
+from perceivers.graphs import PRECISIONS
 from perceivers.midi_numbers import HIGHEST_VALUE
 from perceivers.ranges import setting
 from perceivers.settings import Named, load

@@ -15,7 +15,7 @@ from export.folding import Tables
 from export.nodes import Nodes
 from export.row_attention import RowAttentions
 from perceivers.architecture import Architecture
-from perceivers.manifest import CacheTensor, block_names
+from perceivers.graphs import CacheTensor, block_names
 
 
 class BlockAttentions:

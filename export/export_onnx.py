@@ -36,15 +36,14 @@ from export.verify import (
 from export.weights_file import locate
 from perceivers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perceivers.errors import ModelMismatch, PerformerError
+from perceivers.graphs import GRAPH_FILES, cache_tensors
 from perceivers.manifest import (
-    GRAPH_FILES,
     MANIFEST_FILE,
     WEIGHTS_FILE,
     Manifest,
     ModelFile,
     Parity,
     StoredTensor,
-    cache_tensors,
     describe_file,
     write_manifest,
 )

@@ -17,13 +17,8 @@ from export.block_attention import BlockAttentions
 from export.folding import Tables
 from export.nodes import Nodes
 from export.row_attention import RowAttentions
-from perceivers.manifest import (
-    CROSS_LAYOUTS,
-    KEYS_INPUT,
-    Precision,
-    StoredTensor,
-    cache_tensors,
-)
+from perceivers.graphs import CROSS_LAYOUTS, KEYS_INPUT, Precision, cache_tensors
+from perceivers.manifest import StoredTensor
 from perceivers.model import CrossAttention, FeedForward, PerceiverS, SelfAttention
 
 

@@ -16,13 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from export.quantisation import BITS, BLOCK, quantise
-from perceivers.manifest import (
-    IR_VERSION,
-    WEIGHTS_FILE,
-    CacheTensor,
-    Precision,
-    StoredTensor,
-)
+from perceivers.graphs import IR_VERSION, CacheTensor, Precision
+from perceivers.manifest import WEIGHTS_FILE, StoredTensor
 
 OPSET = 20
 CONTRIB = "com.microsoft"

@@ -12,7 +12,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 from export.folding import Tables
 from export.nodes import CONTRIB, Nodes
 from perceivers.architecture import Architecture
-from perceivers.manifest import CacheTensor, length_names
+from perceivers.graphs import CacheTensor, length_names
 
 
 class RowAttentions:

@@ -11,7 +11,8 @@ import numpy as np
 
 from daemon.engine.step_bytes import step_bytes
 from perceivers.errors import ModelMismatch
-from perceivers.manifest import MANIFEST_FILE, PRECISIONS, Manifest, read_manifest
+from perceivers.graphs import PRECISIONS
+from perceivers.manifest import MANIFEST_FILE, Manifest, read_manifest
 
 TOKENS_PER_NOTE = 4.7  # of the training music, pedal and note-offs included
 ENOUGH_NOTES_PER_S = 12.0  # dense music of two hands; what is denser is planned ahead of time

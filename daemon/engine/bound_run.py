@@ -10,7 +10,7 @@ from daemon.engine.caches.protocol import RowCache
 from daemon.engine.caches.set import CacheSet
 from daemon.engine.runtime import Session, Value, allocate, share
 from perceivers.architecture import Architecture
-from perceivers.manifest import KEYS_INPUT, block_names, length_names
+from perceivers.graphs import KEYS_INPUT, block_names, length_names
 
 Array = NDArray[np.float32]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perceivers.architecture import Architecture
-from perceivers.manifest import CacheTensor
+from perceivers.graphs import CacheTensor
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.floating]

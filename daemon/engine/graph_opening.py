@@ -9,7 +9,8 @@ import numpy as np
 from daemon.engine.runtime import CPU, Device, Session, open_session, require_cuda
 from daemon.settings import PRECISION_CHOICES, Provider
 from perceivers.errors import ModelMismatch, PerformerError
-from perceivers.manifest import EXPORT_AGAIN, PRECISIONS, CacheTensor, Manifest
+from perceivers.graphs import PRECISIONS, CacheTensor
+from perceivers.manifest import EXPORT_AGAIN, Manifest
 
 PROVIDERS = tuple(Provider)
 GPU_PRECISION = "fp16"  # CUDA has this attention in no other

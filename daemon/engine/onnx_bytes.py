@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from perceivers.manifest import IR_VERSION
+from perceivers.graphs import IR_VERSION
 
 OPSET = 18  # CUDA has Pad of the next ones only in newer runtimes
 ELEMENT_TYPES = {"float32": 1, "int64": 7, "float16": 10}

@@ -21,14 +21,8 @@ from export.quantisation import BLOCK, dequantise, quantise
 from export.weights_file import locate
 from perceivers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perceivers.errors import ModelMismatch
-from perceivers.manifest import (
-    GRAPH_FILES,
-    IR_VERSION,
-    Parity,
-    StoredTensor,
-    describe_file,
-    read_manifest,
-)
+from perceivers.graphs import GRAPH_FILES, IR_VERSION
+from perceivers.manifest import Parity, StoredTensor, describe_file, read_manifest
 from perceivers.parity import compare
 from tests.support.make_model import TINY, make_checkpoint, make_model
 from training.models.presets import PRESETS

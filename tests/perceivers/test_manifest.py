@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from perceivers.errors import ModelMismatch
-from perceivers.manifest import (
-    GRAPH_FILES,
-    MANIFEST_FILE,
-    cache_tensors,
-    read_manifest,
-    write_manifest,
-)
+from perceivers.graphs import GRAPH_FILES, cache_tensors
+from perceivers.manifest import MANIFEST_FILE, read_manifest, write_manifest
 from perceivers.vocabulary import fingerprint
 from tests.support.make_model import TINY
 

@@ -16,7 +16,8 @@ from perceivers import vocabulary as v
 from perceivers.checkpoint import load_checkpoint, save_checkpoint
 from perceivers.encoder import encode
 from perceivers.errors import ModelMismatch
-from perceivers.manifest import GRAPH_FILES, read_manifest
+from perceivers.graphs import GRAPH_FILES
+from perceivers.manifest import read_manifest
 from perceivers.midi_files import Track, write_performance
 from tests.support.make_model import make_checkpoint
 from tests.support.simple_music import music

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from perceivers import vocabulary as v
-from perceivers.manifest import PRECISIONS
+from perceivers.graphs import PRECISIONS
 from training.data.midi_folder import SPLITS
 from training.evaluation.likelihood.pieces import ALL
 from training.evaluation.report.request import add_report_options

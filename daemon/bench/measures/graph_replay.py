@@ -20,7 +20,7 @@ from daemon.engine.caches.set import device_caches
 from daemon.engine.cross_rows import RotaryAngles
 from daemon.engine.graph_opening import open_graph
 from daemon.engine.runtime import CPU, Device, share
-from perceivers.manifest import length_names
+from perceivers.graphs import length_names
 
 Array = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from perceivers.manifest import CacheTensor
+from perceivers.graphs import CacheTensor
 
 Floats = NDArray[np.float32]
 Complex = NDArray[np.complex64]

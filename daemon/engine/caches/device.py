@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from daemon.engine.caches.filling_rows import FillingRows
 from daemon.engine.caches.row_mover import RowMover
 from daemon.engine.runtime import Value, allocate
-from perceivers.manifest import CacheTensor
+from perceivers.graphs import CacheTensor
 
 SLACK_ROWS = 4096
 

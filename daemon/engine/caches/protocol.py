@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.engine.runtime import Value
-from perceivers.manifest import CacheTensor
+from perceivers.graphs import CacheTensor
 
 
 class Saved(Protocol):

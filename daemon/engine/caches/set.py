@@ -14,7 +14,8 @@ from daemon.engine.caches.window import WindowCache
 from daemon.engine.graph_opening import OpenGraph
 from daemon.engine.runtime import Device
 from daemon.engine.stored_weights import StoredWeights
-from perceivers.manifest import CacheTensor, Manifest
+from perceivers.graphs import CacheTensor
+from perceivers.manifest import Manifest
 from perceivers.token_tables import keys_values
 
 

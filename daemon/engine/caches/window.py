@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from daemon.engine.caches.filling_rows import FillingRows
 from daemon.engine.runtime import share
-from perceivers.manifest import CacheTensor
+from perceivers.graphs import CacheTensor
 
 Rows = NDArray[np.floating]
 

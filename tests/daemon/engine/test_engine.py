@@ -17,7 +17,8 @@ from daemon.engine import Engine, RewindError
 from daemon.engine.caches import keys
 from export.verify import random_tokens
 from perceivers.errors import ModelMismatch, PerformerError
-from perceivers.manifest import MANIFEST_FILE, blocks_of, describe_file
+from perceivers.graphs import blocks_of
+from perceivers.manifest import MANIFEST_FILE, describe_file
 from perceivers.model import PerceiverS
 from tests.support.engine_schedule import (
     Schedule,

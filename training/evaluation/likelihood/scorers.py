@@ -7,14 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from perceivers.errors import ModelMismatch, PerformerError
-from perceivers.manifest import (
-    BEST_FILE,
-    MANIFEST_FILE,
-    PRECISIONS,
-    WEIGHTS_FILE,
-    describe_file,
-    read_manifest,
-)
+from perceivers.graphs import PRECISIONS
+from perceivers.manifest import BEST_FILE, MANIFEST_FILE, WEIGHTS_FILE, describe_file, read_manifest
 from perceivers.vocabulary import Flavour
 from training.evaluation.likelihood import streamed
 from training.evaluation.likelihood.figures import Ids, Scores

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.engine.caches.block import BlockCache, most_at_once
-from perceivers.manifest import CacheTensor
+from perceivers.graphs import CacheTensor
 
 HEADS, WIDTH, VOCABULARY = 2, 6, 11
 TABLE = np.random.default_rng(0).standard_normal((VOCABULARY, HEADS, WIDTH)).astype(np.float32)

@@ -17,7 +17,7 @@ from daemon.engine.caches.device import DeviceCache
 from daemon.engine.caches.row_mover import RowMover
 from daemon.engine.runtime import CPU, allocate
 from export.verify import random_tokens
-from perceivers.manifest import CROSS_LAYOUTS, CacheTensor
+from perceivers.graphs import CROSS_LAYOUTS, CacheTensor
 from perceivers.model import PerceiverS
 from tests.support.engine_schedule import (
     Schedule,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.engine.caches.window import WindowCache
-from perceivers.manifest import CacheTensor
+from perceivers.graphs import CacheTensor
 
 HISTORY = 40
 
