@@ -115,6 +115,11 @@ class Output:
         with self._sending_now() as sending:
             sending.aside(do)
 
+    def pass_on(self, message: bytes) -> None:
+        """Let a message of the player's pass, at once, or not."""
+        with self._sending_now() as sending:
+            sending.pass_on(message)
+
     def let_through(self, *, is_open: bool, half_pedal: bool) -> None:
         """Say what of the player's own passes on from now on."""
         with self._sending_now() as sending:

@@ -127,6 +127,10 @@ class Sending:
         except SendError as error:
             self.lose(str(error))
 
+    def pass_on(self, message: bytes) -> None:
+        """Let a message of the player's pass, at once, or not."""
+        self.aside(lambda beside: beside.pass_on(message))
+
     def let_through(self, *, is_open: bool, half_pedal: bool) -> None:
         """Say what of the player's own passes on from now on."""
         self._beside.thru.is_open = is_open

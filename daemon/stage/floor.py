@@ -164,13 +164,11 @@ class Floor:
     ) -> list[Action]:
         """Begin a turn as the brain is told."""
         self._turns = begin.turn
-        parameters, has_clock = begin.parameters, begin.parameters.clock_out
-        self._turn = Turn(
-            begin.turn, parameters, self._now_s, decision_s, self._latency_s, has_clock
-        )
+        parameters = begin.parameters
+        self._turn = Turn(begin.turn, parameters, self._now_s, decision_s, self._latency_s)
         self._phrase.end()
         beat_s = self._beat_s / parameters.tempo_scale
-        clock = [t.StartClock(begin.start_s, beat_s)] if has_clock else []
+        clock = [t.StartClock(begin.start_s, beat_s)] if parameters.clock_out else []
         return [begin, t.Hold(begin.held), *clock, *self._enter(State.PERFORMING, reason)]
 
     def _release_held(self) -> list[Action]:

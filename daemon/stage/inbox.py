@@ -18,7 +18,6 @@ from daemon.messages.turns import (
     ProgramChanged,
     Switched,
 )
-from daemon.midi.output import Output
 from daemon.midi.parser import Played
 from daemon.midi.ports import InputPort
 from daemon.midi.reports import Report
@@ -74,15 +73,6 @@ def playing_into(inbox: Inbox, seconds: Callable[[int], float]) -> Callable[[int
             inbox.put(Heard(TimedEvent(seconds(time_ns), played)))
 
     return heard
-
-
-def passing_to(output: Output) -> Callable[[bytes], None]:
-    """Return what passes on what is played, without asking the core: it sounds at once."""
-
-    def pass_on(message: bytes) -> None:
-        output.aside(lambda beside: beside.pass_on(message))
-
-    return pass_on
 
 
 def presence_into(inbox: Inbox, port: InputPort) -> Callable[[bool], None]:

@@ -114,8 +114,7 @@ class Instrument:
 
     def pass_on(self, event: Event, channel: int) -> None:
         """Let what a client plays pass, on a channel (0 to 15)."""
-        message = message_bytes(event, channel)
-        self._output.aside(lambda beside: beside.pass_on(message))
+        self._output.pass_on(message_bytes(event, channel))
 
     def player_is_gone(self) -> None:
         """Release what was passed on."""

@@ -130,21 +130,27 @@ class Phrase:
         return not self.held and now_s >= self.last_heard_s + self.silence_s(parameters)
 
     @property
+    def _pulse_s(self) -> float | None:
+        """The player's interval, where it is none that nobody would wait for."""
+        interval_s = self.interval_s
+        return None if interval_s is None or interval_s > SLOWEST_PULSE_S else interval_s
+
+    @property
     def beat_s(self) -> float | None:
         """How long a beat of the player's is: its interval, or so many or a part of them.
 
         None while there is no pulse.
         """
-        interval_s = self.interval_s
-        if interval_s is None or interval_s > SLOWEST_PULSE_S:
+        interval_s = self._pulse_s
+        if interval_s is None:
             return None
         doublings = math.ceil(math.log2(SHORTEST_BEAT_S / interval_s) - 1e-9)
         return interval_s * 2.0**doublings
 
     def next_beat_s(self, from_s: float) -> float:
         """Return the first moment from `from_s` on that lies on the player's own pulse, if any."""
-        interval_s = self.interval_s
-        if interval_s is None or self._onset_s is None or interval_s > SLOWEST_PULSE_S:
+        interval_s = self._pulse_s
+        if interval_s is None or self._onset_s is None:
             return from_s
         beats = math.ceil((from_s - self._onset_s) / interval_s - 1e-6)
         return max(from_s, self._onset_s + beats * interval_s)

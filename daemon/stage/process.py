@@ -40,7 +40,6 @@ from daemon.stage.inbox import (
     Inbox,
     ThreadFailed,
     asking,
-    passing_to,
     playing_into,
     presence_into,
 )
@@ -148,8 +147,7 @@ def _play(
     with contextlib.ExitStack() as stack:
         input_port, port = open_ports(settings.midi, may_be_missing=settings.page.enabled)
         output = stack.enter_context(_output(port, settings, footprint, guard, inbox.put))
-        pass_on = passing_to(output)
-        listener = Listener(input_port, guard, _players_part(settings.midi), pass_on)
+        listener = Listener(input_port, guard, _players_part(settings.midi), output.pass_on)
         kept = settings.midi.mappings
         mapping_file = MappingFile(None if kept is None else Path(kept))
         core = Core(turns, clock, inbox, listener, output, mapping_file)

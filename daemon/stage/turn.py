@@ -31,7 +31,6 @@ class Turn:
     trigger_s: float
     decision_s: float | None
     latency_s: float = 0.0  # of the instrument: what sounds before that has left already
-    has_clock: bool = False  # others follow one as long as it lasts
     known_to_brain: bool = True
     complete: bool = False
     forget: bool = False  # what was played until its end, when it has ended

@@ -226,7 +226,7 @@ class Turns(TakingBack):
         if turn is None or not (turn.complete or turn.ending is Ending.CUT):
             return []
         self._turn = None
-        clock = [t.StopClock()] if turn.has_clock else []
+        clock = [t.StopClock()] if turn.parameters.clock_out else []
         return [*clock, *self._after(turn)]
 
     def _after(self, turn: Turn) -> list[Action]:

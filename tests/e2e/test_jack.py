@@ -12,7 +12,7 @@ import mido
 import pytest
 
 from daemon.__main__ import main
-from tests.support.jack_programs import PERIOD_S, Patchbay, Player, Recorder, patched_recorder
+from tests.support.jack_programs import PERIOD_S, Patchbay, Player, Recorder
 from tests.support.opening import Key, opening
 from tests.support.running_daemon import (
     PERFORMER_CHANNEL,
@@ -45,23 +45,6 @@ FAST = 4.0  # where it does not matter when a note comes
 
 
 Start = Callable[..., AbstractContextManager[RunningDaemon]]
-
-
-@pytest.fixture(scope="module")
-def patched() -> Iterator[tuple[Patchbay, Recorder]]:
-    with patched_recorder() as both:
-        yield both
-
-
-@pytest.fixture
-def patchbay(patched: tuple[Patchbay, Recorder]) -> Patchbay:
-    return patched[0]
-
-
-@pytest.fixture
-def recorder(patched: tuple[Patchbay, Recorder]) -> Recorder:
-    patched[1].forget()
-    return patched[1]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.jack_programs import Patchbay, Recorder, patched_recorder
+from tests.support.jack_programs import Patchbay, Recorder
 from tests.support.keyboard import Keyboard
 from tests.support.running_daemon import (
     PERFORMER_CHANNEL,
@@ -34,23 +34,6 @@ BEAT_S = 0.5
 CHORD = (60, 64, 67)
 
 
-@pytest.fixture(scope="module")
-def patched() -> Iterator[tuple[Patchbay, Recorder]]:
-    with patched_recorder() as both:
-        yield both
-
-
-@pytest.fixture
-def patchbay(patched: tuple[Patchbay, Recorder]) -> Patchbay:
-    return patched[0]
-
-
-@pytest.fixture
-def recorder(patched: tuple[Patchbay, Recorder]) -> Recorder:
-    patched[1].forget()
-    return patched[1]
-
-
 @contextmanager
 def patched_daemon(
     folder: Path, model: Path, bay: Patchbay, recorder: Recorder, **settings: Any
@@ -64,14 +47,6 @@ def patched_daemon(
         bay.connect(OUTPUT, Recorder.INPUT)
         recorder.wait_for_everything()
         yield daemon, keyboard
-
-
-def strike(*pitches: int) -> list[tuple[int, ...]]:
-    return [(0x90, pitch, 70) for pitch in pitches]
-
-
-def release(*pitches: int) -> list[tuple[int, ...]]:
-    return [(0x80, pitch, 0) for pitch in pitches]
 
 
 def performed(recorder: Recorder) -> list[Seen]:
@@ -93,7 +68,8 @@ def test_a_footswitch_takes_the_turn_and_gives_it_back(
     with patched_daemon(
         tmp_path, model_folder, patchbay, recorder, trigger_controller=FOOTSWITCH, **asked
     ) as (daemon, keyboard):
-        keyboard.send(*strike(*CHORD), *release(*CHORD))
+        keyboard.strike(*CHORD)
+        keyboard.release(*CHORD)
         keyboard.send((0xB0, FOOTSWITCH, 127), (0xB0, FOOTSWITCH, 0))
         wait_until(lambda: bool(note_ons(performed(recorder))), "it answers", 30, daemon)
         time.sleep(0.5)  # longer than a double tap
@@ -111,7 +87,9 @@ def test_a_change_of_program_takes_the_turn(
     with patched_daemon(
         tmp_path, model_folder, patchbay, recorder, trigger="command", trigger_program=7, length=1
     ) as (daemon, keyboard):
-        keyboard.send(*strike(*CHORD), *release(*CHORD), (0xC0, 8))
+        keyboard.strike(*CHORD)
+        keyboard.release(*CHORD)
+        keyboard.send((0xC0, 8))
         keyboard.send((0xC0, 7))
         wait_until(lambda: bool(note_ons(performed(recorder))), "it answers", 30, daemon)
         daemon.wait_for_state("listening")
@@ -124,14 +102,14 @@ def test_an_answer_waits_for_the_players_keys_or_takes_them_for_released(
     with patched_daemon(
         tmp_path, model_folder, patchbay, recorder, trigger="command", held_keys=held_keys, length=1
     ) as (daemon, keyboard):
-        keyboard.send(*strike(*CHORD))
+        keyboard.strike(*CHORD)
         daemon.wait_for_state("capturing")
         daemon.ask("perform")
         if held_keys == "wait":
             time.sleep(0.5)
             assert daemon.state() == "armed"
             assert not performed(recorder)
-            keyboard.send(*release(*CHORD))
+            keyboard.release(*CHORD)
         wait_until(lambda: daemon.state() == "performing", "it answers", 30, daemon)
         wait_until(lambda: daemon.state() != "performing", "it has answered", 30, daemon)
         recorder.wait_for_everything()
@@ -192,9 +170,9 @@ def test_an_answer_sends_a_clock_of_the_players_pulse(
         tmp_path, model_folder, patchbay, recorder, trigger="command", clock_out=True, length=3
     ) as (daemon, keyboard):
         for _ in range(5):
-            keyboard.send(*strike(60))
+            keyboard.strike(60)
             time.sleep(BEAT_S / 2)
-            keyboard.send(*release(60))
+            keyboard.release(60)
             time.sleep(BEAT_S / 2)
         daemon.ask("perform")
         daemon.wait_for_state("listening")
@@ -224,7 +202,8 @@ def test_what_is_played_passes_on_and_comes_up_when_the_keyboard_is_unplugged_in
     ):
         patchbay.connect(OUTPUT, Recorder.INPUT)
         recorder.wait_for_everything()
-        keyboard.send(*strike(*CHORD), (0xB0, 64, 90))
+        keyboard.strike(*CHORD)
+        keyboard.send((0xB0, 64, 90))
         wait_until(lambda: sounding(passed_on(recorder)) == {*CHORD}, "the chord passes on", 10)
         assert pedal_is_down(passed_on(recorder))
 
@@ -236,9 +215,9 @@ def test_what_is_played_passes_on_and_comes_up_when_the_keyboard_is_unplugged_in
 
         with Keyboard("stage piano") as again:
             wait_until(lambda: not daemon.ask("state")["missing"], "it is there again", 30, daemon)
-            again.send(*strike(*CHORD))
+            again.strike(*CHORD)
             wait_until(lambda: sounding(passed_on(recorder)) == {*CHORD}, "a chord passes on", 10)
-            again.send(*release(*CHORD))
+            again.release(*CHORD)
             daemon.ask("perform")
             wait_until(lambda: bool(note_ons(performed(recorder))), "it answers", 30, daemon)
             daemon.wait_for_state("listening")

@@ -22,6 +22,14 @@ class Keyboard:
         for message in messages:
             self._midi.send_message(message)
 
+    def strike(self, *pitches: int) -> None:
+        """Strike keys."""
+        self.send(*((0x90, pitch, 70) for pitch in pitches))
+
+    def release(self, *pitches: int) -> None:
+        """Let go of keys."""
+        self.send(*((0x80, pitch, 0) for pitch in pitches))
+
     def unplug(self) -> None:
         """Vanish, whatever is held."""
         if not self._midi.is_deleted:

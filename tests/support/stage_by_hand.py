@@ -22,7 +22,7 @@ from daemon.midi.sending import Sending
 from daemon.parameters import Parameters
 from daemon.stage.brain_link import BrainGone, BrainOver
 from daemon.stage.core import Core
-from daemon.stage.inbox import Asked, Inbox, Item, passing_to, playing_into, presence_into
+from daemon.stage.inbox import Asked, Inbox, Item, playing_into, presence_into
 from daemon.stage.turns import Turns
 from perceivers.errors import PerformerError
 from tests.support.midi_ports import RecordingOutput, ScriptedInput
@@ -125,8 +125,7 @@ class StageByHand:
         self.world = Audience()
         self.reports: list[FromStage] = []
         self.output = OutputByHand(self.wire, guard, self.inbox, self.clock, latency)
-        pass_on = passing_to(self.output)
-        self._listener = Listener(self.keyboard, guard, pass_on=pass_on)
+        self._listener = Listener(self.keyboard, guard, pass_on=self.output.pass_on)
         self._played = playing_into(self.inbox, self.clock.seconds)
         self._present = presence_into(self.inbox, self.keyboard)
         latency_s = latency.common_ns / NS_PER_S

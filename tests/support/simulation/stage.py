@@ -259,8 +259,8 @@ class SimulatedStage:
                 timed = TimedEvent(time_ns / NS_PER_S, played)
                 self._core.hand(lambda timed=timed: self._port_plays(timed))
 
-    def _pass_on(self, message: bytes) -> None:
-        self.sending.aside(lambda beside: beside.pass_on(message))
+    def _pass_on(self, message: bytes) -> None:  # to what does not exist yet when this is named
+        self.sending.pass_on(message)
 
     def _move(self, moved: t.Moved) -> None:
         self._instrument.moved(moved.control, moved.place)
