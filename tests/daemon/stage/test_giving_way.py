@@ -15,27 +15,15 @@ from daemon.messages.brain import (
     PlanComplete,
     Planned,
     Steer,
-    ToBrain,
 )
-from daemon.messages.turns import Action, Part, State
+from daemon.messages.turns import Part, State
 from daemon.parameters import HandBack, HeldKeys, Parameters, WhenPlayedOver
 from daemon.stage.turns import Turns
 from perceivers.events import CHORD_S, NoteOff, NoteOn, TimedEvent
+from tests.support.turns_by_hand import off, on, told
 
 PARAMETERS = Parameters(seed=1, silence_s=1.0, phrase_notes=1)
 SENT = TimedEvent(10.1, NoteOn(72, 64))
-
-
-def on(pitch: int, time_s: float) -> t.Heard:
-    return t.Heard(TimedEvent(time_s, NoteOn(pitch, 64)))
-
-
-def off(pitch: int, time_s: float) -> t.Heard:
-    return t.Heard(TimedEvent(time_s, NoteOff(pitch)))
-
-
-def told(actions: list[Action]) -> list[object]:
-    return [action for action in actions if isinstance(action, ToBrain)]
 
 
 def listening(**changes: str) -> Turns:
