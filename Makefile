@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 CONFIG ?= config.yaml
-MODEL ?= models/small
+MODEL ?= models/medium
 CHECKPOINT ?= runs/default/best.pt
 HOURS ?= 1
 WORKERS ?= 2
@@ -73,7 +73,7 @@ test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small 
 		-o faulthandler_timeout=600 --durations=0 tests/e2e/test_alsa.py
 
 .PHONY: bench
-bench: $(VENV)/.installed | jack-tools ## engine, sampling and whole daemon, with JSON and PNG (MODEL=models/small)
+bench: $(VENV)/.installed | jack-tools ## engine, sampling and whole daemon, with JSON and PNG (MODEL=models/medium)
 	$(VENV)/bin/python daemon/bench/engine.py $(MODEL) --json $(FIGURES)/engine.json \
 		--picture $(FIGURES)/engine.png $(ARGS)
 	$(VENV)/bin/python daemon/bench/sampling.py $(MODEL) --json $(FIGURES)/sampling.json

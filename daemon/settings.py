@@ -154,7 +154,7 @@ class TimingSettings:
 class EngineSettings:
     """Which model plays, and on what."""
 
-    model: str = setting("models/small", "", "model folder, as the export writes it")
+    model: str = setting("models/medium", "", "model folder, as the export writes it")
     provider: str = setting(
         Provider.AUTO.value,
         "",

@@ -1,8 +1,8 @@
 """Negative log-likelihood of a model on music that it was not trained on.
 
-    python training/evaluate.py --model models/small --midi FOLDER --json nll.json
+    python training/evaluate.py --model models/medium --midi FOLDER --json nll.json
     python training/evaluate.py --model runs/default --tokens TOKENS --split test --json nll.json
-    python training/evaluate.py --model models/small --midi FOLDER --split test --report REPORT
+    python training/evaluate.py --model models/medium --midi FOLDER --split test --report REPORT
 
 A model folder is scored by the engine that plays it: one stream per piece, every token given all
 that the model can see before it. A checkpoint or the folder of a run is scored in torch by the

@@ -3,7 +3,7 @@
     python training/train.py                               the starter set, small model
     python training/train.py --midi my-recordings/         other music
     python training/train.py --minutes 30                  as good as it gets in half an hour
-    python training/train.py --init models/small --midi my-recordings/
+    python training/train.py --init models/medium --midi my-recordings/
                                                            the shipped model, tuned to other music
 
 A run lives in a folder (--run): started again, it goes on where it stopped, also after a kill.

@@ -1,6 +1,6 @@
 """What choosing among candidates costs a turn: first note, lead, lateness and processor time.
 
-    python daemon/bench/choosing.py models/small [--counts 1 4 16] [--seconds 20] [--json FILE]
+    python daemon/bench/choosing.py models/medium [--counts 1 4 16] [--seconds 20] [--json FILE]
 
 A brain in a process of its own hears half a minute of music and plays a turn for each number of
 candidates, in real time; what it plans is timed as it arrives. Nobody plays meanwhile.

@@ -26,7 +26,7 @@ from daemon.offline.continuing import heard_until
 from daemon.parameters import Parameters
 from perceivers.events import CHORD_S, NoteOff, NoteOn, TimedEvent
 
-MODEL = Path("models/small")
+MODEL = Path("models/medium")
 CUT_S = 30.0
 LENGTH_S = 15.0
 LAST_S = 3.0

@@ -30,7 +30,7 @@ from daemon.offline.continuing import heard_until
 from daemon.parameters import Parameters
 from perceivers.events import TimedEvent
 
-MODEL = Path("models/small")
+MODEL = Path("models/medium")
 CUT_S = 40.0
 LENGTH_S = 20.0
 STRENGTHS = (0.0, 0.25, 0.5, 1.0)

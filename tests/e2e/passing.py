@@ -53,7 +53,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=Path("models/small"))
+    parser.add_argument("--model", type=Path, default=Path("models/medium"))
     options = parser.parse_args()
     with (
         patched_recorder() as (bay, recorder),

@@ -34,7 +34,7 @@ Events = Iterable[tuple[str, dict[str, Any]]]
 def main() -> None:
     """Measure, tell, and write beside the figures of one page."""
     parser = argparse.ArgumentParser(prog="python -m tests.page.crowd")
-    parser.add_argument("--model", type=Path, default=Path("models/small"))
+    parser.add_argument("--model", type=Path, default=Path("models/medium"))
     parser.add_argument("--json", type=Path, default=Path("docs/figures/page.json"))
     options = parser.parse_args()
     with (

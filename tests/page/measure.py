@@ -27,7 +27,7 @@ NEAR_S = 0.05  # an onset further from every planned one is none of them
 def main() -> None:
     """Measure, tell, and write."""
     parser = argparse.ArgumentParser(prog="python -m tests.page.measure", description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("models/small"))
+    parser.add_argument("--model", type=Path, default=Path("models/medium"))
     parser.add_argument("--json", type=Path, default=Path("docs/figures/page.json"))
     options = parser.parse_args()
     with (

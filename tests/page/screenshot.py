@@ -17,7 +17,7 @@ TAKES_S = 40.0
 def main() -> None:
     """Have an opening played in, and take the picture while it is answered."""
     parser = argparse.ArgumentParser(prog="python -m tests.page.screenshot", description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("models/small"))
+    parser.add_argument("--model", type=Path, default=Path("models/medium"))
     parser.add_argument("--picture", type=Path, default=Path("docs/figures/page.png"))
     options = parser.parse_args()
     with (

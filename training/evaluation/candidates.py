@@ -1,6 +1,6 @@
 """What choosing among candidates is worth: continuations with 1, 2, 4, 8, 16 beside the pianists'.
 
-    python training/evaluation/candidates.py --model models/small --midi MIDI --out FOLDER
+    python training/evaluation/candidates.py --model models/medium --midi MIDI --out FOLDER
 
 Primers of the validation split are continued with each number of candidates, with the same seeds
 (FOLDER/1, FOLDER/2 …; what is there is kept). Told are plain statistics of the model's

@@ -10,13 +10,7 @@ from perceivers.architecture import Architecture
 from perceivers.checkpoint import Checkpoint, load_checkpoint
 from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.keys_down import KEY_ROWS
-from perceivers.manifest import (
-    BEST_FILE,
-    MANIFEST_FILE,
-    WEIGHTS_FILE,
-    describe_file,
-    read_manifest,
-)
+from perceivers.manifest import BEST_FILE, MANIFEST_FILE, WEIGHTS_FILE, describe_file, read_manifest
 from perceivers.model import PerceiverS
 from perceivers.vocabulary import Flavour
 from training.models.presets import PRESETS

@@ -1,6 +1,6 @@
 """Continue unseen primers, and set beside each what the pianist played there.
 
-    python training/evaluation/continuations/making.py --model models/small --midi MIDI --out FOLDER
+    python training/evaluation/continuations/making.py --model models/medium --midi M --out FOLDER
 
 The daemon's own program plays: performer, grammar and sampling are those of a live turn. FOLDER
 gets `index.json` and for each cut `NNN-primer.mid`, `NNN-human.mid` and `NNN-model.mid` (in the
