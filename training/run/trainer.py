@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,8 @@ class Trainer:
         Where the starter set is rehearsed, both losses count, as both are trained.
         """
         device, share = self.accelerator.device, self.options.rehearsal
-        with self._weights_to_play() as model, self.accelerator.autocast(), unfused():
+        plain = unfused() if self.options.fuse else nullcontext()  # it takes seconds to load
+        with self._weights_to_play() as model, self.accelerator.autocast(), plain:
             self._on_data = nll = mean_nll(model, self.data.validation, device)
             if self.data.rehearsal:
                 self._on_rehearsal = mean_nll(model, self.data.rehearsal, device)
