@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "small")
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "medium")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     parser.add_argument(
         "--quick", action="store_true", help="two minutes instead of a quarter hour"

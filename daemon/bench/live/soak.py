@@ -181,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "small")
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "medium")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--daemon", action="store_true", help="the whole daemon, through ports")
     parser.add_argument("--json", type=Path, help="write everything measured here")
