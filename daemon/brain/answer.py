@@ -10,7 +10,7 @@ import numpy as np
 
 from daemon.brain import ending, limits
 from daemon.brain.ducking import Ducking
-from daemon.messages.brain import CLOSING_S, LAST_PHRASE_S
+from daemon.messages.brain import CLOSING_S
 from daemon.parameters import LengthUnit, Parameters, WhenPlayedOver
 from perceivers import vocabulary as v
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
@@ -110,10 +110,10 @@ class Answer:
             case NoteOff(pitch=pitch):
                 self.held.discard(pitch)
 
-    def rest_soon(self, now_s: float) -> None:
-        """Close at the next rest."""
+    def rest_soon(self, by_s: float) -> None:
+        """Close at the next rest, at a moment at the latest."""
         if self.rest_by_s is None:
-            self.rest_by_s = now_s + LAST_PHRASE_S
+            self.rest_by_s = by_s
 
     def close(self, from_s: float, played: Iterable[TimedEvent]) -> None:
         """Begin nothing new from now on; of what was planned, only this was played."""

@@ -94,10 +94,10 @@ class ChoosingPerformer(Performer):
         self._take_back()
         super().steer(parameters)
 
-    def conclude(self, from_s: float | None) -> None:
+    def conclude(self, from_s: float | None, by_s: float | None = None) -> None:
         """Begin nothing new in this turn, from a moment on; None: from the next rest on."""
         self._take_back()
-        super().conclude(from_s)
+        super().conclude(from_s, by_s)
 
     def end_turn(self, performed: Sequence[TimedEvent], heard: Sequence[TimedEvent] = ()) -> None:
         """End the turn; `performed` is what was really sent. The memory is made to agree."""

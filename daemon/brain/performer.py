@@ -16,7 +16,7 @@ from daemon.brain.following import PLAYER_NOTES, Following, Lately
 from daemon.brain.grid import NO_GRID, Grid
 from daemon.brain.memory import Bookmark, Memory, TokenEngine
 from daemon.brain.rendering import Rendering
-from daemon.messages.brain import HAND_OVERS
+from daemon.messages.brain import HAND_OVERS, LAST_PHRASE_S
 from daemon.parameters import Parameters
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 from perceivers.repetition_penalty import StruckChords, discouraged
@@ -221,8 +221,8 @@ class Performer:
         turn.planned += zip(written, sounding, strict=True)
         return sounding
 
-    def conclude(self, from_s: float | None) -> None:
-        """Begin nothing new in this turn, from a moment on; None: from the next rest on.
+    def conclude(self, from_s: float | None, by_s: float | None = None) -> None:
+        """Begin nothing new in this turn, from a moment on; None: from the next rest on, or `by_s`.
 
         What was planned for later than `from_s` is forgotten, for it will not be played; the turn
         is planned on from there.
@@ -231,7 +231,7 @@ class Performer:
         if turn is None:
             return
         if from_s is None:
-            turn.answer.rest_soon(self._now_s(turn))
+            turn.answer.rest_soon(self._now_s(turn) + LAST_PHRASE_S if by_s is None else by_s)
             return
         turn.planned = [pair for pair in turn.planned if pair[1].time_s <= from_s]
         turn.adopted.clear()

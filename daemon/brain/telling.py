@@ -18,8 +18,8 @@ def tell(performer: Performer, message: ToBrain) -> None:
             performer.begin_turn(start_s, held, parameters, rng, phrase_s, grid)
         case Steer(parameters):
             performer.steer(parameters)
-        case Conclude(_, from_s):
-            performer.conclude(from_s)
+        case Conclude(_, from_s, by_s):
+            performer.conclude(from_s, by_s)
         case EndTurn(_, performed, heard):
             performer.end_turn(performed, heard)
         case Return(turns, by_s):

@@ -44,11 +44,13 @@ class Conclude:
     """To the brain: begin nothing new, let the keys come up; what it then says is another plan.
 
     What was planned for later than `from_s` is not played: from there on it plans anew, and has
-    CLOSING_S for it. Without a moment all stays planned, and it concludes at the next rest.
+    CLOSING_S for it. Without a moment all stays planned, and it concludes at the next rest, at
+    `by_s` at the latest.
     """
 
     turn: int
     from_s: float | None
+    by_s: float | None = None  # None in older recordings: LAST_PHRASE_S after what is planned
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,9 @@ class Turn:
         self.end_reason = reason
         self.ending = Ending.BY_ITSELF
         if self.parameters.hand_back == HandBack.PHRASE:
-            self.cut_at_s = now_s + LAST_PHRASE_S + CLOSING_S
-            return [] if self.complete else [Conclude(self.number, None)]
+            by_s = now_s + LAST_PHRASE_S
+            self.cut_at_s = by_s + CLOSING_S
+            return [] if self.complete else [Conclude(self.number, None, by_s)]
         chord_until_s = self._last_onset_s + CHORD_S  # the present chord is struck whole
         from_s = max(now_s + self.latency_s, chord_until_s)
         self.cut_at_s = from_s + CLOSING_S

@@ -158,15 +158,14 @@ def test_after_a_conclusion_the_memory_is_what_was_heard(engine: Engine) -> None
 def test_an_answer_that_ends_with_its_phrase_goes_on_to_a_rest(engine: Engine) -> None:
     performer = beginning(engine, Parameters(seed=1, length=60.0))
     planned_until(performer, START_S + 2.0)
-    told_s = performer.planned_until_s
-    assert told_s is not None
+    struck_s = START_S + 1.5  # planned is more already
 
-    performer.conclude(None)
+    performer.conclude(None, struck_s + LAST_PHRASE_S)
     rest = planned_until(performer, float("inf"))
 
     assert rest
-    assert max(timed.time_s for timed in rest) <= told_s + LAST_PHRASE_S + CLOSING_S + 1.5
-    assert all(timed.time_s <= told_s + LAST_PHRASE_S + 1.0 for timed in strikes(rest))
+    assert max(timed.time_s for timed in rest) <= struck_s + LAST_PHRASE_S + CLOSING_S + 1.5
+    assert all(timed.time_s <= struck_s + LAST_PHRASE_S for timed in strikes(rest))
 
 
 def test_a_key_that_the_player_takes_over_is_the_players() -> None:

@@ -312,6 +312,7 @@ def test_another_model_is_refused(recorded: Path, run: Run) -> None:
         Hear(HEARD),
         BeginTurn(3, 1.1, frozenset({60, 61}), replace(PARAMETERS, scale=("c", "major")), 2.5),
         Conclude(3, None),
+        Conclude(3, None, 4.5),
         Conclude(3, 2.25),
         Steer(PARAMETERS),
         EndTurn(3, HEARD, (TimedEvent(1 / 3, Pedal(True)),)),

@@ -214,7 +214,7 @@ def test_a_phrase_is_played_to_its_next_rest() -> None:
 
     actions = turns.handle(t.Finish(), 10.2)
 
-    assert told(actions) == [Conclude(1, None)]
+    assert told(actions) == [Conclude(1, None, 10.2 + LAST_PHRASE_S)]
     assert turns.state is State.HANDING_BACK
     planned = Planned(1, (TimedEvent(10.4, NoteOn(74, 64)),), plan=0)
     assert turns.handle(planned, 10.2) == [t.Play(planned.events, 0)]
