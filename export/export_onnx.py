@@ -24,15 +24,7 @@ import onnx
 import torch
 
 from export.graph import build_graph
-from export.verify import (
-    Tokens,
-    cases,
-    engine_logits,
-    read_music,
-    rounding,
-    told,
-    worst_of,
-)
+from export.verify import Tokens, cases, engine_logits, read_music, rounding, told, worst_of
 from export.weights_file import locate
 from perceivers.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from perceivers.errors import ModelMismatch, PerformerError

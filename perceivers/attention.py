@@ -10,13 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from perceivers.product_attention import (
-    LONGEST_KEPT,
-    Band,
-    band_mask,
-    product_attention,
-    tiles,
-)
+from perceivers.product_attention import LONGEST_KEPT, Band, band_mask, product_attention, tiles
 
 
 def rotary_angles(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
@@ -104,7 +98,8 @@ def attention_in_one_call(q: Tensor, k: Tensor, v: Tensor, band: Band) -> Tensor
             return folded
     if k.shape[-2] > LONGEST_KEPT:
         return None  # the mask would fill the memory
-    return scaled_dot_product_attention(q, k, v, attn_mask=_seen(q, k, band))
+    mask = _seen(q.shape[-2], range(k.shape[-2]), band, q.device)
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 def folded_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor | None:
@@ -127,16 +122,6 @@ def folded_attention(q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor | N
     return scaled_dot_product_attention(queries, keys, values, attn_mask=seen).reshape(q.shape)
 
 
-def _seen(q: Tensor, k: Tensor, band: Band) -> Tensor:
-    """Return which keys each query sees: (B or 1, 1, N, S). Every query sees itself."""
-    queries, keys = q.shape[-2], k.shape[-2]
-    mask = band_mask(queries, keys, band.window, q.device)[None, None]
-    if band.padding is not None:
-        is_real = torch.arange(keys, device=q.device) >= band.padding[:, None]
-        mask = mask & is_real[:, None, None, :] | band_mask(queries, keys, 1, q.device)
-    return mask if band.kept is None else mask & band.kept
-
-
 def blockwise_attention(
     q: Tensor,
     k: Tensor,
@@ -155,22 +140,29 @@ def blockwise_attention(
     by_products = _is_faster_by_products(q)
     attend = _attention_by_products if by_products else scaled_dot_product_attention
     block = (64 if window <= 64 else 128) if by_products else max(64, window // 4 * 2)
-    outputs = []
+    band, outputs = Band(window, key_padding, kept), []
     for start in range(0, queries, block):
         stop = min(start + block, queries)
         last = keys - queries + stop
         first = max(0, keys - queries + start - window + 1)
-        mask = band_mask(stop - start, last - first, window, q.device)
-        if key_padding is not None:
-            position = torch.arange(first, last, device=q.device)
-            mask = mask & (position >= key_padding[:, None])[:, None, None, :]
-            # Every query sees itself: without any key there is no softmax.
-            mask = mask | band_mask(stop - start, last - first, 1, q.device)
-        if kept is not None:
-            mask = mask & kept[first:last]
+        mask = _seen(stop - start, range(first, last), band, q.device)
         part = q[..., start:stop, :]
         outputs.append(attend(part, k[..., first:last, :], v[..., first:last, :], attn_mask=mask))
     return torch.cat(outputs, dim=-2)
+
+
+def _seen(queries: int, keys: range, band: Band, device: torch.device) -> Tensor:
+    """Return which of some keys each query sees, the last one at the last key: (…, N, keys).
+
+    The mask has a row for each sample where they are padded differently: (B, 1, N, keys).
+    """
+    mask = band_mask(queries, len(keys), band.window, device)
+    if band.padding is not None:
+        position = torch.arange(keys.start, keys.stop, device=device)
+        mask = mask & (position >= band.padding[:, None])[:, None, None, :]
+        # Every query sees itself: without any key there is no softmax.
+        mask = mask | band_mask(queries, len(keys), 1, device)
+    return mask if band.kept is None else mask & band.kept[keys.start : keys.stop]
 
 
 def _is_faster_by_products(q: Tensor) -> bool:

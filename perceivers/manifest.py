@@ -16,12 +16,7 @@ from typing import Any
 from perceivers.architecture import Architecture
 from perceivers.atomic import atomic_path
 from perceivers.errors import ModelMismatch
-from perceivers.graphs import (
-    GRAPH_FILES,
-    CacheTensor,
-    Layout,
-    cache_tensors,
-)
+from perceivers.graphs import GRAPH_FILES, CacheTensor, Layout, cache_tensors
 from perceivers.vocabulary import VOCABULARY_SIZE, fingerprint
 
 FORMAT = 3

@@ -24,9 +24,10 @@ from daemon.bench.results import tell, write_json
 from daemon.engine import Engine
 from daemon.offline.continuing import heard_until
 from daemon.parameters import Parameters
+from daemon.settings import EngineSettings
 from perceivers.events import CHORD_S, NoteOff, NoteOn, TimedEvent
 
-MODEL = Path("models/medium")
+MODEL = Path(EngineSettings().model)
 CUT_S = 30.0
 LENGTH_S = 15.0
 LAST_S = 3.0

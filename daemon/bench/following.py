@@ -28,9 +28,10 @@ from daemon.brain.performer import Performer, Turn
 from daemon.engine import Engine
 from daemon.offline.continuing import heard_until
 from daemon.parameters import Parameters
+from daemon.settings import EngineSettings
 from perceivers.events import TimedEvent
 
-MODEL = Path("models/medium")
+MODEL = Path(EngineSettings().model)
 CUT_S = 40.0
 LENGTH_S = 20.0
 STRENGTHS = (0.0, 0.25, 0.5, 1.0)

@@ -35,14 +35,7 @@ from daemon.midi.schedule import Schedule
 from daemon.settings import MidiSettings, Settings
 from daemon.stage.brain_link import BrainLink, BrainTarget
 from daemon.stage.core import Core
-from daemon.stage.inbox import (
-    End,
-    Inbox,
-    ThreadFailed,
-    asking,
-    playing_into,
-    presence_into,
-)
+from daemon.stage.inbox import End, Inbox, ThreadFailed, asking, playing_into, presence_into
 from daemon.stage.surroundings import NS_PER_S
 from daemon.stage.turns import Turns
 from perceivers.errors import PerformerError

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from daemon.bench.results import tell
+from daemon.settings import EngineSettings
 from tests.page.measure import percentiles
 from tests.support.jack_programs import PERIOD_S, Recorder, patched_recorder
 from tests.support.keyboard import Keyboard
@@ -53,7 +54,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=Path("models/medium"))
+    parser.add_argument("--model", type=Path, default=Path(EngineSettings().model))
     options = parser.parse_args()
     with (
         patched_recorder() as (bay, recorder),

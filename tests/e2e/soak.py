@@ -32,6 +32,7 @@ from daemon.bench.results import tell, write_json
 from daemon.control.commands import COMMANDS
 from daemon.messages import turns as t
 from daemon.messages.turns import Occurrence, State
+from daemon.settings import EngineSettings
 from perceivers.events import Event, NoteOff, NoteOn
 from tests.page.measure import percentiles
 from tests.support.jack_programs import Patchbay, Recorder, patched_recorder
@@ -275,7 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=Path("models/medium"))
+    parser.add_argument("--model", type=Path, default=Path(EngineSettings().model))
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write everything measured here")

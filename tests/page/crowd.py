@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 
 from daemon.bench.results import add_to_json, tell
+from daemon.settings import EngineSettings
 from tests.page.measure import percentiles
 from tests.support.page_daemon import deaf_browser
 from tests.support.running_daemon import RunningDaemon, running_daemon
@@ -34,7 +35,7 @@ Events = Iterable[tuple[str, dict[str, Any]]]
 def main() -> None:
     """Measure, tell, and write beside the figures of one page."""
     parser = argparse.ArgumentParser(prog="python -m tests.page.crowd")
-    parser.add_argument("--model", type=Path, default=Path("models/medium"))
+    parser.add_argument("--model", type=Path, default=Path(EngineSettings().model))
     parser.add_argument("--json", type=Path, default=Path("docs/figures/page.json"))
     options = parser.parse_args()
     with (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.bench.results import add_to_json, tell
+from daemon.settings import EngineSettings
 from tests.page.scripts import ONSET_METER, PRESSES_WATCHED, TWO_THOUSAND_NOTES
 from tests.support.browser import Browser, running_browser
 from tests.support.running_daemon import RunningDaemon, running_daemon
@@ -27,7 +28,7 @@ NEAR_S = 0.05  # an onset further from every planned one is none of them
 def main() -> None:
     """Measure, tell, and write."""
     parser = argparse.ArgumentParser(prog="python -m tests.page.measure", description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("models/medium"))
+    parser.add_argument("--model", type=Path, default=Path(EngineSettings().model))
     parser.add_argument("--json", type=Path, default=Path("docs/figures/page.json"))
     options = parser.parse_args()
     with (

@@ -5,6 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from daemon.settings import EngineSettings
 from tests.support.browser import running_browser
 from tests.support.running_daemon import running_daemon
 
@@ -17,7 +18,7 @@ TAKES_S = 40.0
 def main() -> None:
     """Have an opening played in, and take the picture while it is answered."""
     parser = argparse.ArgumentParser(prog="python -m tests.page.screenshot", description=__doc__)
-    parser.add_argument("--model", type=Path, default=Path("models/medium"))
+    parser.add_argument("--model", type=Path, default=Path(EngineSettings().model))
     parser.add_argument("--picture", type=Path, default=Path("docs/figures/page.png"))
     options = parser.parse_args()
     with (

@@ -5,16 +5,11 @@ import socket
 from typing import Any
 
 from daemon.control.server import ControlServer
-from daemon.control.sockets import (
-    CommandClient,
-    EventClient,
-)
+from daemon.control.sockets import CommandClient, EventClient
 from daemon.settings import ControlSettings
 from tests.support.fake_performer import PATIENCE_S
 
 ANY_PORT = "tcp://127.0.0.1:*"
-
-
 FREE = ControlSettings(commands=ANY_PORT, events=ANY_PORT)
 
 
@@ -32,9 +27,9 @@ def asked(client: CommandClient, command: str, /, **args: Any) -> Any:
 
 
 def counts(server: ControlServer) -> dict[str, int]:
-    counts = ask(server, "info")["result"]["control"]
-    assert isinstance(counts, dict)
-    return counts
+    found = ask(server, "info")["result"]["control"]
+    assert isinstance(found, dict)
+    return found
 
 
 def raw(server: ControlServer) -> socket.socket:

@@ -1,13 +1,9 @@
 """The state machine of turns, driven by hand: what is played into it, and what it does."""
 
 from daemon.messages import turns as t
-from daemon.messages.brain import (
-    ToBrain,
-)
+from daemon.messages.brain import ToBrain
 from daemon.messages.turns import Action, Part, State
-from daemon.parameters import (
-    Parameters,
-)
+from daemon.parameters import Parameters
 from daemon.stage.turns import Turns
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent
 

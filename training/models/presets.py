@@ -11,6 +11,7 @@ from dataclasses import replace
 from perceivers.architecture import Architecture
 from perceivers.keys_down import KEY_ROWS
 
+OF_EIGHT_LAYERS = (32, 32, 64, 64, 128, 128, 256, 256)
 PRESETS: dict[str, Architecture] = {
     "tiny": Architecture(
         dim=64,
@@ -27,14 +28,14 @@ PRESETS: dict[str, Architecture] = {
         dim=384,
         heads=6,
         feedforward=1536,
-        windows=(32, 32, 64, 64, 128, 128, 256, 256),
+        windows=OF_EIGHT_LAYERS,
         knows_keys=True,
     ),
     "base": Architecture(
         dim=512,
         heads=8,
         feedforward=2048,
-        windows=(32, 32, 64, 64, 128, 128, 256, 256),
+        windows=OF_EIGHT_LAYERS,
         knows_keys=True,
     ),
 }

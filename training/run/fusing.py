@@ -4,37 +4,33 @@ A GPU multiplies faster than its memory moves what norms, rotations and sums rea
 one for itself. Attention and what depends on the crops' lengths stay as they are.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import torch
-from torch import nn
 
 from perceivers.blocks import CrossAttention, SelfAttention
 from perceivers.model import PerceiverS
 
-Methods = Mapping[type[nn.Module], tuple[str, ...]]
-
-OF_ONE_SHAPE: Methods = {
-    CrossAttention: ("queries", "finish"),
-    SelfAttention: ("queries_keys_values", "finish"),
-}
-"""Methods whose arguments have one shape in every step."""
-OF_MANY_SHAPES: Methods = {CrossAttention: ("turned_keys",)}
-"""Methods whose arguments are as long as the prefix."""
+FUSED = (
+    (CrossAttention, "queries", False),
+    (CrossAttention, "finish", False),
+    (CrossAttention, "turned_keys", True),
+    (SelfAttention, "queries_keys_values", False),
+    (SelfAttention, "finish", False),
+)
+"""Blocks, their methods, and whether the arguments of one are as long as the prefix: others have
+one shape in every step."""
 
 
 def fuse_blocks(model: PerceiverS) -> None:
     """Compile what is element-wise, when it is first run; the weights stay where they are."""
     for module in model.modules():
-        for name in OF_ONE_SHAPE.get(type(module), ()):
-            setattr(module, name, torch.compile(getattr(module, name), dynamic=False))
-        for name in OF_MANY_SHAPES.get(type(module), ()):
-            setattr(module, name, torch.compile(getattr(module, name), dynamic=True))
+        for kind, name, has_many_shapes in FUSED:
+            if isinstance(module, kind):
+                setattr(module, name, torch.compile(getattr(module, name), dynamic=has_many_shapes))
 
 
-@contextmanager
-def unfused() -> Iterator[None]:
-    """While open, run everything as it is written: for what is not worth a compilation."""
-    with torch.compiler.set_stance("force_eager"):
-        yield
+def unfused() -> AbstractContextManager[object]:
+    """Return a context in which all runs as it is written: for what is not worth a compilation."""
+    as_written: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return as_written

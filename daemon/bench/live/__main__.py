@@ -27,7 +27,7 @@ from daemon.bench.live.music import Passage, Performance, densest, passage, perf
 from daemon.bench.live.report import Report, draw, lines_of, policy_name
 from daemon.bench.pictures import machine
 from daemon.bench.results import write_json
-from daemon.settings import TimingSettings
+from daemon.settings import EngineSettings, TimingSettings
 from perceivers.errors import PerformerError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "medium")
+    parser.add_argument("--model", type=Path, default=ROOT / EngineSettings().model)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART")
     parser.add_argument(
         "--quick", action="store_true", help="two minutes instead of a quarter hour"

@@ -28,6 +28,7 @@ from daemon.bench.live.processor_time import resident_mb, resident_mb_of_all
 from daemon.bench.pictures import Panel, draw_panels, machine
 from daemon.bench.results import tell, write_json
 from daemon.engine import Engine
+from daemon.settings import EngineSettings
 from perceivers.encoder import encode
 from perceivers.errors import PerformerError
 
@@ -181,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "medium")
+    parser.add_argument("--model", type=Path, default=ROOT / EngineSettings().model)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--daemon", action="store_true", help="the whole daemon, through ports")
     parser.add_argument("--json", type=Path, help="write everything measured here")

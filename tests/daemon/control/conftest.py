@@ -7,10 +7,7 @@ import pytest
 import zmq
 
 from daemon.control.server import ControlServer
-from daemon.control.sockets import (
-    ClientKeys,
-    create_keys,
-)
+from daemon.control.sockets import ClientKeys, create_keys
 from daemon.settings import ControlSettings
 from tests.support.control_clients import ANY_PORT, FREE
 from tests.support.fake_performer import PATIENCE_S, FakePerformer

@@ -8,19 +8,10 @@ import pytest
 import zmq
 
 from daemon.control.server import ControlServer
-from daemon.control.sockets import (
-    CommandClient,
-    EventClient,
-)
-from tests.support.control_clients import (
-    ask,
-    asked,
-    counts,
-    event_of,
-    listen,
-    raw,
-)
+from daemon.control.sockets import CommandClient, EventClient
+from tests.support.control_clients import ask, asked, counts, event_of, listen, raw
 from tests.support.fake_performer import PATIENCE_S, FakePerformer
+from tests.support.running_daemon import wait_until
 
 
 @pytest.mark.parametrize(
@@ -104,9 +95,7 @@ def test_random_bytes_on_the_port_harm_nothing(
 def test_an_old_peer_whose_bytes_arrive_as_a_message_is_refused(server: ControlServer) -> None:
     with raw(server) as connection:
         connection.sendall(b"\x01\x00\x06\x00hello")
-        for _ in range(1000):
-            if counts(server)["refused"]:
-                break
+        wait_until(lambda: counts(server)["refused"] > 0, "it is refused")
 
         assert counts(server)["refused"] == 1
 
@@ -114,9 +103,7 @@ def test_an_old_peer_whose_bytes_arrive_as_a_message_is_refused(server: ControlS
 def test_what_speaks_no_zeromq_is_counted(server: ControlServer) -> None:
     with raw(server) as connection:
         connection.sendall(b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03")
-    for _ in range(1000):
-        if counts(server)["handshakes_failed"]:
-            break
+    wait_until(lambda: counts(server)["handshakes_failed"] > 0, "it is counted")
 
     assert counts(server)["handshakes_failed"] == 1
 

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from daemon.control.server import ControlServer
-from daemon.control.sockets import (
-    EventClient,
-)
+from daemon.control.sockets import EventClient
 from tests.support.control_clients import FREE, counts, event_of, listen, next_event
 from tests.support.fake_performer import FakePerformer
 

@@ -13,22 +13,12 @@ import zmq
 from daemon.control.commands import COMMANDS, Command, Result
 from daemon.control.requests import Request
 from daemon.control.server import ControlServer
-from daemon.control.sockets import (
-    AddressError,
-    EventClient,
-    create_keys,
-)
+from daemon.control.sockets import AddressError, EventClient, create_keys
 from daemon.messages import turns as t
 from daemon.parameters import Parameters
 from daemon.settings import ControlSettings
 from perceivers.errors import PerformerError
-from tests.support.control_clients import (
-    ANY_PORT,
-    FREE,
-    ask,
-    listen,
-    next_event,
-)
+from tests.support.control_clients import ANY_PORT, FREE, ask, listen, next_event
 from tests.support.fake_performer import FakePerformer
 
 PLAIN = [row for row in COMMANDS.values() if row.becomes is not None and not row.arguments]

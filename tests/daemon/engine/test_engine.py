@@ -20,13 +20,7 @@ from perceivers.errors import ModelMismatch, PerformerError
 from perceivers.graphs import blocks_of
 from perceivers.manifest import MANIFEST_FILE, describe_file
 from perceivers.model import PerceiverS
-from tests.support.engine_schedule import (
-    Schedule,
-    bytes_left_behind,
-    distance,
-    play,
-    schedules,
-)
+from tests.support.engine_schedule import Schedule, bytes_left_behind, distance, play, schedules
 from tests.support.make_model import TINY, make_model
 
 TOLERANCE = 1e-4  # measured: 5e-6

@@ -5,25 +5,11 @@ from dataclasses import replace
 import pytest
 
 from daemon.messages import turns as t
-from daemon.messages.brain import (
-    BeginTurn,
-)
+from daemon.messages.brain import BeginTurn
 from daemon.messages.turns import State
-from daemon.parameters import (
-    Entry,
-    Trigger,
-)
+from daemon.parameters import Entry, Trigger
 from daemon.stage.turns import Turns
-from tests.support.turns_by_hand import (
-    PARAMETERS,
-    listening,
-    off,
-    on,
-    pedal,
-    played,
-    states,
-    told,
-)
+from tests.support.turns_by_hand import PARAMETERS, listening, off, on, pedal, played, states, told
 
 
 def test_silence_after_a_phrase_begins_a_turn_at_the_deadline_and_not_before() -> None:

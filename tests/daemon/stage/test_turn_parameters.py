@@ -5,17 +5,10 @@ from dataclasses import replace
 import pytest
 
 from daemon.messages import turns as t
-from daemon.messages.brain import (
-    BeginTurn,
-    Steer,
-)
+from daemon.messages.brain import BeginTurn, Steer
 from daemon.messages.turns import State
 from daemon.stage.turns import Turns
-from tests.support.turns_by_hand import (
-    PARAMETERS,
-    listening,
-    told,
-)
+from tests.support.turns_by_hand import PARAMETERS, listening, told
 
 
 def test_parameters_changed_in_a_turn_steer_it_and_keep_what_is_the_turns_own() -> None:

@@ -3,14 +3,7 @@
 from dataclasses import replace
 
 from daemon.messages import turns as t
-from daemon.messages.brain import (
-    BeginTurn,
-    EndTurn,
-    Hear,
-    PlanComplete,
-    Planned,
-    Recall,
-)
+from daemon.messages.brain import BeginTurn, EndTurn, Hear, PlanComplete, Planned, Recall
 from daemon.messages.turns import Part, State
 from daemon.stage.turns import Turns
 from perceivers.events import NoteOff, NoteOn, Pedal, TimedEvent

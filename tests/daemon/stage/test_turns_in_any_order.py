@@ -6,28 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.messages import turns as t
-from daemon.messages.brain import (
-    BeginTurn,
-    Conclude,
-    EndTurn,
-    Hear,
-    PlanComplete,
-    Planned,
-    Recall,
-)
+from daemon.messages.brain import BeginTurn, Conclude, EndTurn, Hear, PlanComplete, Planned, Recall
 from daemon.messages.turns import Action, Occurrence, Part
-from daemon.parameters import (
-    HandBack,
-    HeldKeys,
-    Parameters,
-    WhenPlayedOver,
-)
+from daemon.parameters import HandBack, HeldKeys, Parameters, WhenPlayedOver
 from perceivers.events import Event, NoteOff, NoteOn, Pedal, TimedEvent
-from tests.support.turns_by_hand import (
-    PARAMETERS,
-    listening,
-    told,
-)
+from tests.support.turns_by_hand import PARAMETERS, listening, told
 
 EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(NoteOn, st.integers(60, 63), st.integers(1, 127)),

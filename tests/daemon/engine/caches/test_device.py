@@ -19,13 +19,7 @@ from daemon.engine.runtime import CPU, allocate
 from export.verify import random_tokens
 from perceivers.graphs import CROSS_LAYOUTS, CacheTensor
 from perceivers.model import PerceiverS
-from tests.support.engine_schedule import (
-    Schedule,
-    bytes_left_behind,
-    distance,
-    play,
-    schedules,
-)
+from tests.support.engine_schedule import Schedule, bytes_left_behind, distance, play, schedules
 from tests.support.make_model import TINY, make_model, make_model_folder
 
 pytestmark = pytest.mark.slow
