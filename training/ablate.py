@@ -40,6 +40,7 @@ from training.ablation.sizes import SIZES
 from training.ablation.tables import document
 from training.models.presets import parameters_of
 from training.run.command_line import STARTER_SET
+from training.run.precision import AUTO, CHOICES, CHOICES_HELP
 
 EXPERIMENTS = tuple(found.key for found in experiments(SIZES["proxy"].reference))
 
@@ -71,7 +72,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="only list the experiments")
     parser.add_argument("--processes", type=int, help="that share the work (default: CPU cores)")
     parser.add_argument("--device", choices=("auto", "cpu"), default="auto")
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    parser.add_argument("--precision", choices=CHOICES, default=AUTO, help=CHOICES_HELP)
     parser.add_argument("--keep-runs", action="store_true", help="keep checkpoints after scoring")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # of another invocation
     options = parser.parse_args(arguments)

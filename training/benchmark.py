@@ -38,6 +38,7 @@ from training.data.segmentation import Crop
 from training.models.plain_encoder import PlainEncoder
 from training.models.presets import PRESETS
 from training.run.optimizers import Optimizers
+from training.run.precision import AUTO, BF16, CHOICES, CHOICES_HELP, autocast, chosen_precision
 
 CONTEXTS = (2048, 8192, 32_768)
 PEAK_SIZE = 2048  # rows and columns of the product that the peak is measured with
@@ -80,7 +81,7 @@ def step_of(model: nn.Module, inputs: tuple[Tensor, ...], precision: str) -> Cal
     device = inputs[0].device
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             loss = cross_entropy(model(*inputs).float().flatten(0, 1), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizers.step(1.0)
@@ -103,7 +104,7 @@ def seconds_of(step: Callable[[], object], device: torch.device, threads: int) -
 
 def peak_flop_per_s(device: torch.device, precision: str, threads: int) -> float:
     """Measure the operations per second of a large matrix product."""
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    kind = torch.bfloat16 if precision == BF16 else torch.float32
     a = torch.randn(PEAK_SIZE, PEAK_SIZE, device=device).to(kind)
     times = [seconds_of(lambda: a @ a, device, threads) for _ in range(8)]
     return 2.0 * PEAK_SIZE**3 / median(times[2:])
@@ -227,13 +228,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=4, help="crops in a step")
     parser.add_argument("--repeats", type=int, default=5, help="steps that are timed")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    parser.add_argument("--precision", choices=CHOICES, default=AUTO, help=CHOICES_HELP)
     parser.add_argument("--json", type=Path, help="file for the figures")
     found = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=("cpu", "cuda"), default=found)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--against-encoder", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    options.precision = chosen_precision(options.precision, torch.device(options.device))
     if options.one:
         print(json.dumps([asdict(row) for row in measure(options)]))
         return 0

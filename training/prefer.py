@@ -22,6 +22,7 @@ from perceivers.errors import PerformerError
 from training.preference.pairs import load_pairs
 from training.preference.tuning import PreferenceOptions, prefer
 from training.run.allocator import restart_with_settings
+from training.run.precision import CHOICES, CHOICES_HELP
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         default=known.pairs_per_step,
         help=f"pairs in a step (default: {known.pairs_per_step})",
     )
-    found.add_argument("--precision", choices=("bf16", "fp32"), default=known.precision)
+    found.add_argument("--precision", choices=CHOICES, default=known.precision, help=CHOICES_HELP)
     return found
 
 

@@ -10,6 +10,7 @@ from training.ablation.compute import BACKWARD, crop_flop
 from training.ablation.settings import Campaign, Run
 from training.data.batches import Batch
 from training.data.segmentation import Crop
+from training.run.precision import autocast
 from training.run.validation import batch_nll
 
 TIMED_STEPS = 3
@@ -42,7 +43,7 @@ def _train_steps(
     model: PerceiverS, batch: Batch, device: torch.device, precision: str, steps: int
 ) -> None:
     for _ in range(steps):
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             loss = batch_nll(model, batch, device)
         loss.backward()  # type: ignore[no-untyped-call]
     if device.type == "cuda":

@@ -15,6 +15,7 @@ from training.ablation.sizes import SIZES
 from training.data.midi_folder import SPLITS
 from training.data.preparation import prepare
 from training.data.token_store import TokenStore
+from training.run.precision import chosen_precision
 
 HEADLINE_DATASETS = ("asap", "maestro_extra")
 """What figures are told of, where the data has it: played on keys, not punched into rolls."""
@@ -80,7 +81,7 @@ def make_plan(wish: Wish) -> Plan:
         scored_tokens=size.scored_tokens,
         data=data_hash(tokens),
         scored_datasets=wish.datasets or _headline_datasets(tokens),
-        precision=wish.precision,
+        precision=chosen_precision(wish.precision, place.torch_device),
         recipe=size.recipe,
     )
     scored_pieces(tokens, campaign)  # refused now, not after the first training

@@ -25,6 +25,7 @@ from training.data.token_store import TokenStore
 from training.evaluation.likelihood.figures import Ids
 from training.models.presets import parameters_of
 from training.run.command_line import parse
+from training.run.precision import autocast
 from training.run.state import LAST
 from training.run.trainer import Trainer
 
@@ -150,8 +151,7 @@ def _score(place: Place, run: Run) -> tuple[list[int], list[PieceScore]]:
     model = load_checkpoint(place.runs / run.name / LAST).build_model().to(device).eval()
     lengths = [len(piece) for piece in pieces]
     plan = ScoringPlan.of(lengths, run.campaign.reference.latents, run.campaign.scored_tokens)
-    in_bf16 = run.campaign.precision == "bf16"
-    with torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
+    with autocast(device, run.campaign.precision):
         return lengths, score_pieces(model, pieces, plan, device)
 
 

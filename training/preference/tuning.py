@@ -24,6 +24,7 @@ from training.preference.loss import (
 )
 from training.preference.pairs import Lengths, Pair, batch_of, split_pairs
 from training.run.optimizers import CLIP_NORM, Optimizers
+from training.run.precision import AUTO, autocast, chosen_precision
 from training.run.validation import fixed_batches, mean_nll
 
 WATCH_EVERY = 50  # steps
@@ -44,7 +45,7 @@ class PreferenceOptions:
     held_out: float = 0.1  # share of compositions that are only watched
     most_loss: float = 0.02  # nats per token that unseen music may become dearer by
     seed: int = 0
-    precision: str = "bf16"
+    precision: str = AUTO
 
     def check(self) -> None:
         """Raise PerformerError for what cannot work."""
@@ -178,7 +179,8 @@ class _Watch:
 
 
 def _autocast(options: PreferenceOptions) -> torch.autocast:
-    return torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bf16")
+    device = torch.device("cpu")
+    return autocast(device, chosen_precision(options.precision, device))
 
 
 def _checkpoint(begun: Checkpoint, model: PerceiverS, pairs: int, step: int) -> Checkpoint:

@@ -7,6 +7,7 @@ from typing import Any
 from training.data.segmentation import SEGMENTATIONS
 from training.models.presets import PRESETS
 from training.run.options import OPTIMIZERS, TrainingOptions
+from training.run.precision import AUTO, CHOICES, CHOICES_HELP
 
 STARTER_SET = Path(__file__).resolve().parents[1] / "starter"
 DEFAULT_STEPS = 2000
@@ -101,7 +102,7 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--seed", type=int, default=0)
     group.add_argument("--device", choices=("auto", "cpu"), default="auto")
-    group.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    group.add_argument("--precision", choices=CHOICES, default=AUTO, help=CHOICES_HELP)
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:

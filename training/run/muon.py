@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from training.run.precision import multiplies_bf16
+
 
 class StackedMuon(torch.optim.Muon):
     """torch.optim.Muon, computed for all matrices of one shape at once."""
@@ -49,10 +51,10 @@ class StackedMuon(torch.optim.Muon):
 def orthogonalised(matrices: Tensor, group: dict[str, Any]) -> Tensor:
     """Return the nearest (semi-)orthogonal matrices, roughly, of a stack (n, rows, columns).
 
-    The quintic Newton-Schulz iteration of Muon (K. Jordan, 2024), in bf16.
+    The quintic Newton-Schulz iteration of Muon (K. Jordan, 2024), in bf16 where that is fast.
     """
     a, b, c = group["ns_coefficients"]
-    x = matrices.bfloat16()
+    x = matrices.to(torch.bfloat16 if multiplies_bf16(matrices.device) else torch.float32)
     is_tall = x.shape[1] > x.shape[2]
     if is_tall:
         x = x.transpose(1, 2).contiguous()

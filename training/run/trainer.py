@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast
 from torch import Tensor
 
@@ -27,6 +27,7 @@ from training.run.learning_curve import LearningCurve, Point
 from training.run.next_steps import next_steps
 from training.run.optimizers import CLIP_NORM, Optimizers
 from training.run.options import TrainingOptions
+from training.run.precision import BF16, chosen_precision
 from training.run.schedule import Budget, rate_factor
 from training.run.state import (
     BEST,
@@ -53,9 +54,10 @@ class Trainer:
     def __init__(self, options: TrainingOptions, architecture: Architecture | None = None) -> None:
         self.options = options
         self.run = options.run
+        on_cpu = options.device == "cpu"
+        self.precision = chosen_precision(options.precision, PartialState(cpu=on_cpu).device)
         self.accelerator = Accelerator(
-            mixed_precision="no" if options.precision == "fp32" else "bf16",
-            cpu=options.device == "cpu",
+            mixed_precision="bf16" if self.precision == BF16 else "no", cpu=on_cpu
         )
         self.budget = Budget(
             options.steps,
@@ -331,7 +333,7 @@ class Trainer:
         size = sum(p.numel() for p in self._plain_model.parameters()) / 1e6
         verb = "going on" if self.progress.step else "starting"
         self._say(
-            f"{verb} at step {self.progress.step}: {size:.1f} M parameters on "
+            f"{verb} at step {self.progress.step}: {size:.1f} M parameters in {self.precision} on "
             f"{self.accelerator.device} x {self.accelerator.num_processes}, run {self.run}"
         )
 
