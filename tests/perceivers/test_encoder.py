@@ -80,6 +80,7 @@ def test_encoding_what_was_decoded_changes_nothing(performance: list[TimedEvent]
     assert encode(decode(tokens)) == tokens
 
 
+@pytest.mark.slow
 def test_times_do_not_drift_over_fifty_thousand_notes():
     # 10.4 ms between events: rounding each gap on its own would lose 0.4 ms a time, 40 s in all.
     gap_s = 0.0104

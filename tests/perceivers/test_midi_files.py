@@ -84,6 +84,7 @@ def test_any_header_and_track_are_read_or_refused(
     assert_read_or_refused(path)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(
     st.sampled_from([*REAL_FILES, every_meta_message()]),

@@ -291,6 +291,7 @@ def test_real_pieces_come_back_within_half_a_step(path: Path):
     assert set(tokens[1:]) <= THE_388
 
 
+@pytest.mark.slow
 def test_pieces_together_have_about_four_tokens_to_a_note():
     """Single pieces lie between 3.4 and 4.7: a lone melody needs more time-shifts than chords."""
     lengths = []

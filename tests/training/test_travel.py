@@ -64,6 +64,7 @@ def weights_of(run: Path) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in load_checkpoint(run / LAST).weights.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["finished", "stopped"])
 def test_a_run_goes_on_elsewhere_exactly(run: Path, tokens: Path, tmp_path: Path, state: str):
     if state == "stopped":
@@ -205,6 +206,7 @@ def test_a_run_that_goes_on_while_it_is_packed_is_packed_as_it_was(
     assert (tmp_path / "there" / "run" / LAST).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_what_is_too_much_is_refused_and_half_of_it_goes_on(
     run: Path, tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

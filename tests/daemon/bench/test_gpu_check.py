@@ -16,6 +16,7 @@ from perceivers.errors import PerformerError
 from tests.support.make_model import TINY
 
 
+@pytest.mark.slow
 def test_it_tells_where_nodes_run_what_they_give_and_how_fast(
     tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

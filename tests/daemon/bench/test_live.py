@@ -252,6 +252,7 @@ def test_processor_time_and_memory_of_this_process() -> None:
     assert processor_s(os.getpid())["supervisor"] == pytest.approx(sum(os.times()[:2]), abs=0.5)
 
 
+@pytest.mark.slow
 def test_a_soak_of_the_engine_tells_what_it_saw(
     tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_soak_of_the_engine_tells_what_it_saw(
     assert "time of a token: " in told
 
 
+@pytest.mark.slow
 def test_a_soak_can_be_ended_early(tiny_model_folder: Path) -> None:
     def interrupted() -> "itertools.chain[Sample]":
         def stop() -> "list[Sample]":

@@ -164,6 +164,7 @@ def test_first_event_starts_the_stream(engine: Engine) -> None:
     assert memory.now_s == pytest.approx(123.4)
 
 
+@pytest.mark.slow
 def test_history_does_not_grow_for_ever(engine: Engine) -> None:
     memory = memory_of(engine)
     context = engine.manifest.architecture.context

@@ -101,6 +101,7 @@ def test_length_counts_seconds(engine: Engine, phrase: list[TimedEvent]) -> None
     assert start_s + 1.0 < note_ons(planned)[-1].time_s <= start_s + 3.0 + 1.0
 
 
+@pytest.mark.slow
 def test_no_key_is_forgotten(engine: Engine, phrase: list[TimedEvent]) -> None:
     parameters = Parameters(seed=4, length=40.0, temperature=2.0)
 

@@ -209,6 +209,7 @@ def test_the_snapshot_of_another_engine_is_refused(engine: Engine, tiny_model_fo
         engine.restore(other)
 
 
+@pytest.mark.slow
 def test_a_step_leaves_nothing_behind(
     tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

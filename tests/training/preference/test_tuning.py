@@ -39,6 +39,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare_chords(tmp_path_factory.mktemp("chords"))
 
 
+@pytest.mark.slow
 def test_it_learns_to_prefer_pianists_it_has_not_met(tmp_path: Path, tokens: Path) -> None:
     init = make_checkpoint(tmp_path / "init.pt", TINY)
 

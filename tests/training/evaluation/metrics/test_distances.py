@@ -356,6 +356,7 @@ def test_every_excerpt_needs_the_name_of_its_piece(real: tuple[list[Notes], list
         compare(excerpts, excerpts, pieces[1:], np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_folders_are_compared_by_one_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
