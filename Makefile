@@ -21,6 +21,9 @@ shared = --numprocesses $(1) --dist worksteal
 SHARED := $(call shared,$(WORKERS))
 RUN_EXTRAS := $(if $(HAS_NVIDIA),[cuda],)
 
+# pytest rewrites what it imports, and tests start Python hundreds of times: keep what was compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
