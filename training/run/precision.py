@@ -1,7 +1,7 @@
 """In which precision a device multiplies matrices fastest.
 
 Without instructions for bf16, as on most processors that people have at home, torch multiplies it
-by plain loops: fifty times slower than fp32, five hundred times with large matrices.
+by plain loops, fifty times slower than fp32.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,14 @@ def multiplies_bf16(device: torch.device) -> bool:
     """Tell whether a device has instructions for products in bf16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and processor_multiplies_bf16(torch.cpu.get_capabilities())
+    if device.type != "cpu" or not _uses_instructions():
+        return False
+    return processor_multiplies_bf16(torch.cpu.get_capabilities())
+
+
+def _uses_instructions() -> bool:
+    """Tell whether this build of torch has oneDNN, which alone uses a processor's."""
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 def processor_multiplies_bf16(capabilities: Mapping[str, Any]) -> bool:

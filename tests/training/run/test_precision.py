@@ -49,6 +49,13 @@ def test_a_device_that_is_not_known_computes_in_fp32() -> None:
     assert chosen_precision(AUTO, torch.device("mps")) == FP32
 
 
+def test_instructions_that_torch_does_not_use_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"bf16": True})
+    assert multiplies_bf16(CPU)
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
+    assert not multiplies_bf16(CPU)
+
+
 @pytest.mark.parametrize(("precision", "dtype"), [(BF16, torch.bfloat16), (FP32, torch.float32)])
 def test_products_are_of_the_precision(precision: str, dtype: torch.dtype) -> None:
     with autocast(CPU, precision):
