@@ -51,9 +51,9 @@ def test_a_device_that_is_not_known_computes_in_fp32() -> None:
 
 def test_instructions_that_torch_does_not_use_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"bf16": True})
-    assert multiplies_bf16(CPU)
-    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
-    assert not multiplies_bf16(CPU)
+    for has_onednn in (True, False):
+        monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda has=has_onednn: has)
+        assert multiplies_bf16(CPU) is has_onednn
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [(BF16, torch.bfloat16), (FP32, torch.float32)])
