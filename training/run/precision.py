@@ -25,14 +25,13 @@ def multiplies_bf16(device: torch.device) -> bool:
     """Tell whether a device has instructions for products in bf16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu" or not _uses_instructions():
-        return False
-    return processor_multiplies_bf16(torch.cpu.get_capabilities())
-
-
-def _uses_instructions() -> bool:
-    """Tell whether this build of torch has oneDNN, which alone uses a processor's."""
-    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    # Of what torch is built with, oneDNN alone uses a processor's.
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return (
+        device.type == "cpu"
+        and has_onednn
+        and processor_multiplies_bf16(torch.cpu.get_capabilities())
+    )
 
 
 def processor_multiplies_bf16(capabilities: Mapping[str, Any]) -> bool:

@@ -41,8 +41,14 @@ def test_what_is_asked_for_is_taken() -> None:
     assert chosen_precision(FP32, CPU) == FP32
 
 
-def test_unasked_this_machine_is_looked_at() -> None:
-    assert chosen_precision(AUTO, CPU) == (BF16 if multiplies_bf16(CPU) else FP32)
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, BF16), (False, FP32)])
+def test_unasked_the_machine_is_looked_at(
+    has_bf16: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: True)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": has_bf16})
+
+    assert chosen_precision(AUTO, CPU) == expected
 
 
 def test_a_device_that_is_not_known_computes_in_fp32() -> None:
