@@ -68,12 +68,16 @@ test-page: $(DEV)/.installed | browser ## the page in a real Chromium, with pict
 	$(PYTEST) -m page tests/page $(ARGS)
 
 .PHONY: test-alsa
-test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in a small virtual machine
+test-alsa: $(DEV)/.installed ## the daemon on a real ALSA sequencer, in two small virtual machines at once
 	tests/support/tools/alsa_vm.sh build $(ALSA_VM)
 	$(DEV)/bin/python -c 'import pathlib, tests.support.make_model as m; m.make_model_folder(pathlib.Path("build/tiny-model"))'
-	tests/support/tools/alsa_vm.sh run $(ALSA_VM) $(ALSA_VM)/out \
+	$(MAKE) --jobs 2 --output-sync alsa-turns alsa-losses
+
+.PHONY: alsa-turns alsa-losses
+alsa-turns alsa-losses: alsa-%:
+	tests/support/tools/alsa_vm.sh run $(ALSA_VM) $(ALSA_VM)/$* \
 		env E2E_MODEL=build/tiny-model $(DEV)/bin/pytest -m alsa -p no:cacheprovider \
-		-o faulthandler_timeout=600 --durations=0 tests/e2e/test_alsa.py
+		-o faulthandler_timeout=600 --durations=0 tests/e2e/test_alsa_$*.py
 
 .PHONY: bench
 bench: $(VENV)/.installed | jack-tools ## engine, sampling and whole daemon, with JSON and PNG (MODEL=models/medium)

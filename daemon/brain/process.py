@@ -80,10 +80,14 @@ def options_of(settings: Settings, origin_ns: int) -> BrainOptions:
 
 
 class TimedEngine:
-    """An engine that keeps the times of its last single-token steps."""
+    """An engine that keeps the times of its last single-token steps.
 
-    def __init__(self, engine: Engine) -> None:
+    `after_run()` is called whenever it has read a little of what it is fed.
+    """
+
+    def __init__(self, engine: Engine, after_run: Callable[[], None]) -> None:
         self._engine = engine
+        self._after_run = after_run
         self._steps_ms: deque[float] = deque(maxlen=RECENT_STEPS)
         self.mark = engine.mark
         self.rewind = engine.rewind
@@ -91,10 +95,17 @@ class TimedEngine:
 
     def feed(self, tokens: Sequence[int]) -> Logits:
         """Read tokens; return the logits (V,) of the one that follows."""
-        started_ns = time.monotonic_ns()
-        logits = self._engine.feed(tokens)
         if len(tokens) == 1:
-            self._steps_ms.append((time.monotonic_ns() - started_ns) / 1e6)
+            return self._step(tokens)
+        for logits in self._engine.feeding(tokens):
+            last: Logits = logits[-1]
+            self._after_run()
+        return last.copy()
+
+    def _step(self, token: Sequence[int]) -> Logits:
+        started_ns = time.monotonic_ns()
+        logits = self._engine.feed(token)
+        self._steps_ms.append((time.monotonic_ns() - started_ns) / 1e6)
         return logits
 
     @property
@@ -108,7 +119,7 @@ MakePerformer = Callable[[TimedEngine, int], ChoosingPerformer]
 
 
 class Brain:
-    """Carries out what the stage says."""
+    """Carries out what the stage says. Whatever it reads, it says twice a second that it lives."""
 
     def __init__(
         self, connection: Connection, options: BrainOptions, make_performer: MakePerformer
@@ -122,7 +133,8 @@ class Brain:
             provider=options.provider,
             threads=options.threads,
         )
-        self._engine = TimedEngine(engine)
+        self._next_pulse_s = math.inf  # until it is ready
+        self._engine = TimedEngine(engine, self._show_life)
         for _ in range(WARM_UP_STEPS):
             self._engine.feed([BOS])
         architecture = engine.manifest.architecture
@@ -152,13 +164,10 @@ class Brain:
     def serve(self) -> None:
         """Work until told to quit or until the stage is gone."""
         self._say(self.ready)
-        next_pulse_s = self._now_s()
+        self._next_pulse_s = self._now_s()
         while True:
-            now_s = self._now_s()
-            if now_s >= next_pulse_s:
-                self._say(self._pulse(now_s))
-                next_pulse_s = now_s + PULSE_S
-            idle_s = 0.0 if self._work(now_s) else self._idle_s(next_pulse_s)
+            self._show_life()
+            idle_s = 0.0 if self._work(self._now_s()) else self._idle_s()
             if self._connection.poll(idle_s) and not self._listen():
                 return
 
@@ -223,10 +232,10 @@ class Brain:
             self._say(PlanComplete(self._turn, "length", self._plan))
         return True
 
-    def _idle_s(self, next_pulse_s: float) -> float:
+    def _idle_s(self) -> float:
         """Return how long nothing is to be done unless the stage speaks."""
         now_s = self._now_s()
-        wait_s = next_pulse_s - now_s
+        wait_s = self._next_pulse_s - now_s
         if self._performer.lag_tokens:
             wait_s = min(wait_s, self._feed_at_s - now_s)
         planned_until_s = self._performer.planned_until_s
@@ -235,13 +244,20 @@ class Brain:
             wait_s = min(wait_s, planned_until_s - ahead_s - now_s)
         return max(0.0, wait_s)
 
-    def _pulse(self, now_s: float) -> Pulse:
+    def _show_life(self) -> None:
+        """Say how it does, if that is due: who is silent for long is taken to hang."""
+        now_s = self._now_s()
+        if now_s < self._next_pulse_s:
+            return
+        self._next_pulse_s = now_s + PULSE_S
         planned_until_s = self._performer.planned_until_s
-        return Pulse(
-            position=self._performer.position,
-            lag_tokens=self._performer.lag_tokens,
-            step_ms=self._engine.step_ms,
-            lead_s=None if planned_until_s is None else planned_until_s - now_s,
+        self._say(
+            Pulse(
+                position=self._performer.position,
+                lag_tokens=self._performer.lag_tokens,
+                step_ms=self._engine.step_ms,
+                lead_s=None if planned_until_s is None else planned_until_s - now_s,
+            )
         )
 
     def _now_s(self) -> float:

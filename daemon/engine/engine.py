@@ -133,10 +133,17 @@ class Engine:
         Returns logits (V,), float32, a copy that stays as it is.
         Raises ValueError for no token, or one outside the vocabulary; nothing is read then.
         """
+        for logits in self.feeding(tokens):
+            last: Array = logits[-1]
+        return last.copy()
+
+    def feeding(self, tokens: Sequence[int]) -> Iterator[Array]:
+        """Read the next tokens as `feed` does, run by run; yield what `read` returns for each.
+
+        So who reads much can do something else in between. What is not asked for is not read.
+        """
         for chunk in self._chunks(self._skip_ahead(self._checked(tokens))):
-            logits = self.read(chunk)
-        last: Array = logits[-1].copy()
-        return last
+            yield self.read(chunk)
 
     def _chunks(self, tokens: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Split tokens into runs; the odd few go one by one, which the runtime does faster."""

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+from daemon.brain import process
 from daemon.brain.choosing_performer import ChoosingPerformer
 from daemon.brain.process import LONG_BACKLOG, Brain, BrainOptions, options_of
+from daemon.engine import Engine
 from daemon.messages.brain import (
     BeginTurn,
     BrainReady,
@@ -131,6 +133,31 @@ def test_a_long_history_is_read_as_a_whole(tiny_model_folder: Path) -> None:
             pulse = next_of(stage, Pulse)
 
     assert pulse.position > LONG_BACKLOG
+
+
+def test_who_reads_much_for_a_turn_says_meanwhile_that_it_lives(
+    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Engine.read
+
+    def read_slowly(engine: Engine, tokens: Any) -> Any:
+        time.sleep(0.01)
+        return read(engine, tokens)
+
+    monkeypatch.setattr(process, "PULSE_S", 0.05)
+    with serving(tiny_model_folder, feed_after_s=None) as stage:
+        history = PHRASE * 40  # short of what is looked up: about 60 runs
+        stage.send(Hear(history))
+        pulse_that_knows(stage, len(history))
+        monkeypatch.setattr(Engine, "read", read_slowly)
+        stage.send(BeginTurn(1, 1.0, frozenset(), Parameters(seed=1)))
+        pulses = []
+        while isinstance(said := received(stage), Pulse):
+            pulses.append(said)
+
+    assert isinstance(said, Planned)
+    assert len(pulses) >= 6
+    assert all(pulse.position >= len(history) for pulse in pulses)
 
 
 @pytest.mark.parametrize(

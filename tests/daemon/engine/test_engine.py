@@ -96,6 +96,19 @@ def test_a_turn_taken_back_token_by_token_leaves_no_trace(
     assert distance(again, model, [*heard, *planned[:31]]) <= TOLERANCE
 
 
+def test_what_is_read_run_by_run_is_what_is_read_at_once(engine: Engine) -> None:
+    tokens = random_tokens(TINY, 110).tolist()
+    at_once = engine.feed(tokens)
+    engine.reset()
+
+    read = [(engine.position, logits[-1].copy()) for logits in engine.feeding(tokens)]
+
+    assert len(read) > 1
+    position, last = read[-1]
+    assert position == len(tokens)
+    np.testing.assert_array_equal(last, at_once)
+
+
 def test_the_same_mark_can_be_returned_to_again(engine: Engine) -> None:
     engine.feed(random_tokens(TINY, 150).tolist())
     mark = engine.mark()

@@ -1,8 +1,4 @@
-"""The daemon on a real ALSA sequencer, played and recorded by alsa-utils.
-
-Runs in the machine of tests/support/tools/alsa_vm.sh (`make test-alsa`), or wherever /dev/snd/seq
-is. An emulated processor is slow: nothing here says how soon, only what and in which order.
-"""
+"""A loss on a real ALSA sequencer: a process of the daemon killed, a keyboard unplugged."""
 
 import os
 import signal
@@ -12,18 +8,11 @@ from pathlib import Path
 import pytest
 
 from daemon.stage.footswitch import DOUBLE_WITHIN_S
-from tests.support.alsa_programs import Monitor, Recorder, play
+from tests.support.alsa_daemon import OUTPUT, PATIENCE, assert_sane, wait_for_notes
+from tests.support.alsa_programs import Monitor, Recorder
 from tests.support.keyboard import ALSA, Keyboard
-from tests.support.opening import Key, opening, write_midi_file
-from tests.support.running_daemon import (
-    PERFORMER_CHANNEL,
-    RunningDaemon,
-    running_daemon,
-    wait_until,
-)
+from tests.support.running_daemon import PERFORMER_CHANNEL, running_daemon, wait_until
 from tests.support.wire import (
-    Seen,
-    assert_notes_alternate,
     assert_silent_at_the_end,
     assert_well_formed,
     note_ons,
@@ -33,76 +22,7 @@ from tests.support.wire import (
 
 pytestmark = pytest.mark.alsa
 
-INPUT, OUTPUT = "Performer In:0", "Performer Out:0"
-PATIENCE = 6.0
-
-
-def assert_sane(turn: list[Seen]) -> None:
-    assert note_ons(turn)
-    assert of_channel(turn, PERFORMER_CHANNEL - 1) == turn
-    assert_well_formed(turn)
-    assert_notes_alternate(turn)
-    assert_silent_at_the_end(turn)
-
-
-def wait_for_notes(monitor: Monitor, count: int) -> None:
-    before = len(note_ons(monitor.seen()))
-    wait_until(
-        lambda: len(note_ons(monitor.seen())) >= before + count,
-        f"{count} notes sound",
-        30 * PATIENCE,
-    )
-
-
-def play_and_wait_for_the_turn(daemon: RunningDaemon, file: Path) -> None:
-    with play(file, INPUT) as player:
-        assert player.wait(30 * PATIENCE) == 0
-    wait_until(lambda: daemon.state() == "performing", "its turn has come", 10 * PATIENCE)
-
-
-def test_it_answers_a_phrase_after_the_silence(tmp_path: Path, model_folder: Path) -> None:
-    write_midi_file(tmp_path / "phrase.mid", opening(6.0))
-
-    with (
-        running_daemon(tmp_path, model_folder, PATIENCE, length=6, length_unit="notes") as daemon,
-        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
-    ):
-        play_and_wait_for_the_turn(daemon, tmp_path / "phrase.mid")
-        daemon.wait_for_state("listening")
-
-    assert_sane(recorder.seen())
-
-
-def test_a_key_of_the_player_makes_it_yield(tmp_path: Path, model_folder: Path) -> None:
-    write_midi_file(tmp_path / "phrase.mid", opening(2.0))
-    write_midi_file(tmp_path / "key.mid", [Key(0.1, 100, 0.2)])
-
-    with (
-        running_daemon(tmp_path, model_folder, PATIENCE, length=600, phrase_notes=2) as daemon,
-        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
-        Monitor(OUTPUT) as monitor,
-    ):
-        play_and_wait_for_the_turn(daemon, tmp_path / "phrase.mid")
-        wait_for_notes(monitor, 3)
-        with play(tmp_path / "key.mid", INPUT) as player:
-            assert player.wait(10 * PATIENCE) == 0
-        daemon.wait_for_state("capturing")
-
-    assert_sane(recorder.seen())
-
-
-def test_sigterm_in_mid_chord_leaves_nothing_sounding(tmp_path: Path, model_folder: Path) -> None:
-    with (
-        running_daemon(tmp_path, model_folder, PATIENCE, length=600, trigger="command") as daemon,
-        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
-        Monitor(OUTPUT) as monitor,
-    ):
-        daemon.ask("perform")
-        wait_for_notes(monitor, 3)
-        wait_until(lambda: bool(sounding(monitor.seen())), "something sounds", 10 * PATIENCE)
-        assert daemon.stop() == 0
-
-    assert_sane(recorder.seen())
+CHORD = (60, 64, 67)
 
 
 def test_a_killed_brain_is_released_told_and_replaced(tmp_path: Path, model_folder: Path) -> None:
@@ -153,9 +73,6 @@ def test_a_killed_stage_is_replaced_and_what_it_left_is_silenced(
     # The successor cannot know which releases arrived, so it sends some of them twice.
     assert_well_formed(recorder.seen())
     assert_silent_at_the_end(recorder.seen())
-
-
-CHORD = (60, 64, 67)
 
 
 def test_a_keyboard_may_be_unplugged_in_mid_chord_and_its_pedal_takes_the_turn(

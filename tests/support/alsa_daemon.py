@@ -1,0 +1,36 @@
+"""The daemon on ALSA as its tests meet it: its ports, its notes, and the patience that it needs.
+
+They run in machines of tests/support/tools/alsa_vm.sh (`make test-alsa`), or where /dev/snd/seq is.
+An emulated processor is slow: they never say how soon, only what and in which order.
+"""
+
+from tests.support.alsa_programs import Monitor
+from tests.support.running_daemon import PERFORMER_CHANNEL, wait_until
+from tests.support.wire import (
+    Seen,
+    assert_notes_alternate,
+    assert_silent_at_the_end,
+    assert_well_formed,
+    note_ons,
+    of_channel,
+)
+
+INPUT, OUTPUT = "Performer In:0", "Performer Out:0"
+PATIENCE = 6.0
+
+
+def assert_sane(turn: list[Seen]) -> None:
+    assert note_ons(turn)
+    assert of_channel(turn, PERFORMER_CHANNEL - 1) == turn
+    assert_well_formed(turn)
+    assert_notes_alternate(turn)
+    assert_silent_at_the_end(turn)
+
+
+def wait_for_notes(monitor: Monitor, count: int) -> None:
+    before = len(note_ons(monitor.seen()))
+    wait_until(
+        lambda: len(note_ons(monitor.seen())) >= before + count,
+        f"{count} notes sound",
+        30 * PATIENCE,
+    )
