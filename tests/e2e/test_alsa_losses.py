@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from daemon.stage.footswitch import DOUBLE_WITHIN_S
-from tests.support.alsa_daemon import OUTPUT, PATIENCE, assert_sane, wait_for_notes
+from tests.support.alsa_daemon import OUTPUT, PATIENCE, assert_sane, wait_for_notes, wait_patiently
 from tests.support.alsa_programs import Monitor, Recorder
 from tests.support.keyboard import ALSA, Keyboard
-from tests.support.running_daemon import PERFORMER_CHANNEL, running_daemon, wait_until
+from tests.support.running_daemon import PERFORMER_CHANNEL, running_daemon
 from tests.support.wire import (
     assert_silent_at_the_end,
     assert_well_formed,
@@ -35,7 +35,7 @@ def test_a_killed_brain_is_released_told_and_replaced(tmp_path: Path, model_fold
         wait_for_notes(monitor, 3)
         os.kill(daemon.brain(), signal.SIGKILL)
         daemon.wait_for_state("degraded")
-        wait_until(lambda: not sounding(monitor.seen()), "it is silent", 10 * PATIENCE)
+        wait_patiently(lambda: not sounding(monitor.seen()), "it is silent")
         daemon.wait_for_state("listening")
         daemon.ask("perform", length=2, length_unit="notes")
         wait_for_notes(monitor, 1)
@@ -62,9 +62,9 @@ def test_a_killed_stage_is_replaced_and_what_it_left_is_silenced(
     ):
         daemon.ask("perform")
         wait_for_notes(monitor, 3)
-        wait_until(lambda: bool(sounding(monitor.seen())), "something sounds", 10 * PATIENCE)
+        wait_patiently(lambda: bool(sounding(monitor.seen())), "something sounds")
         os.kill(daemon.stage(), signal.SIGKILL)
-        wait_until(lambda: not sounding(monitor.seen()), "it is silent", 30 * PATIENCE)
+        wait_patiently(lambda: not sounding(monitor.seen()), "it is silent", 30 * PATIENCE)
         daemon.wait_for_state("listening")
         daemon.ask("perform", length=2, length_unit="notes")
         wait_for_notes(monitor, 1)
@@ -99,18 +99,18 @@ def test_a_keyboard_may_be_unplugged_in_mid_chord_and_its_pedal_takes_the_turn(
             return sounding(of_channel(monitor.seen(), 0))
 
         keyboard.strike(*CHORD)
-        wait_until(lambda: passed_on() == {*CHORD}, "the chord passes on", 10 * PATIENCE)
+        wait_patiently(lambda: passed_on() == {*CHORD}, "the chord passes on")
         keyboard.unplug()
         daemon.wait_for_state("degraded")
-        wait_until(lambda: not passed_on(), "its keys come up", 10 * PATIENCE)
+        wait_patiently(lambda: not passed_on(), "its keys come up")
 
         with Keyboard("stage piano", ALSA) as again:
             daemon.wait_for_state("capturing")  # what was heard before is still to be answered
             again.strike(*CHORD)
-            wait_until(lambda: passed_on() == {*CHORD}, "a chord passes on", 10 * PATIENCE)
+            wait_patiently(lambda: passed_on() == {*CHORD}, "a chord passes on")
             again.release(*CHORD)
             again.send((0xB0, footswitch, 127), (0xB0, footswitch, 0))
-            wait_until(
+            wait_patiently(
                 lambda: bool(note_ons(of_channel(monitor.seen(), PERFORMER_CHANNEL - 1))),
                 "it answers",
                 30 * PATIENCE,
@@ -118,4 +118,4 @@ def test_a_keyboard_may_be_unplugged_in_mid_chord_and_its_pedal_takes_the_turn(
             time.sleep(6 * DOUBLE_WITHIN_S)  # two quick taps ask for another take
             again.send((0xB0, footswitch, 127), (0xB0, footswitch, 0))
             daemon.wait_for_state("listening")
-            wait_until(lambda: not sounding(monitor.seen()), "it is silent", 10 * PATIENCE)
+            wait_patiently(lambda: not sounding(monitor.seen()), "it is silent")

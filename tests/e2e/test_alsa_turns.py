@@ -4,10 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.alsa_daemon import INPUT, OUTPUT, PATIENCE, assert_sane, wait_for_notes
+from tests.support.alsa_daemon import (
+    INPUT,
+    OUTPUT,
+    PATIENCE,
+    assert_sane,
+    wait_for_notes,
+    wait_patiently,
+)
 from tests.support.alsa_programs import Monitor, Recorder, play
 from tests.support.opening import Key, opening, write_midi_file
-from tests.support.running_daemon import RunningDaemon, running_daemon, wait_until
+from tests.support.running_daemon import RunningDaemon, running_daemon
 from tests.support.wire import sounding
 
 pytestmark = pytest.mark.alsa
@@ -18,7 +25,7 @@ SILENCE_S = 2.0  # a player of an emulated processor falters
 def play_and_wait_for_the_turn(daemon: RunningDaemon, file: Path) -> None:
     with play(file, INPUT) as player:
         assert player.wait(30 * PATIENCE) == 0
-    wait_until(lambda: daemon.state() == "performing", "its turn has come", 10 * PATIENCE)
+    wait_patiently(lambda: daemon.state() == "performing", "its turn has come")
 
 
 def test_it_answers_a_phrase_after_the_silence(tmp_path: Path, model_folder: Path) -> None:
@@ -74,7 +81,7 @@ def test_sigterm_in_mid_chord_leaves_nothing_sounding(tmp_path: Path, model_fold
     ):
         daemon.ask("perform")
         wait_for_notes(monitor, 3)
-        wait_until(lambda: bool(sounding(monitor.seen())), "something sounds", 10 * PATIENCE)
+        wait_patiently(lambda: bool(sounding(monitor.seen())), "something sounds")
         assert daemon.stop() == 0
 
     assert_sane(recorder.seen())

@@ -4,8 +4,10 @@ They run in machines of tests/support/tools/alsa_vm.sh (`make test-alsa`), or wh
 An emulated processor is slow: they never say how soon, only what and in which order.
 """
 
+from collections.abc import Callable
+
 from tests.support.alsa_programs import Monitor
-from tests.support.running_daemon import PERFORMER_CHANNEL, wait_until
+from tests.support.running_daemon import PERFORMER_CHANNEL, POLL_S, wait_until
 from tests.support.wire import (
     Seen,
     assert_notes_alternate,
@@ -27,9 +29,14 @@ def assert_sane(turn: list[Seen]) -> None:
     assert_silent_at_the_end(turn)
 
 
+def wait_patiently(condition: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
+    """Return when the condition holds; ask so rarely that the daemon has the processor."""
+    wait_until(condition, what, timeout_s, every_s=POLL_S * PATIENCE)
+
+
 def wait_for_notes(monitor: Monitor, count: int) -> None:
     before = len(note_ons(monitor.seen()))
-    wait_until(
+    wait_patiently(
         lambda: len(note_ons(monitor.seen())) >= before + count,
         f"{count} notes sound",
         30 * PATIENCE,

@@ -18,6 +18,7 @@ from daemon.bench.live.daemon_process import ENDS_WITHIN_S, DaemonProcess, plain
 ROOT = Path(__file__).resolve().parents[2]
 PERFORMER_CHANNEL = 2  # as musicians count: the player's is 1
 SILENCE_S = 0.5
+POLL_S = 0.01
 
 Command = Callable[[Path], list[str]]
 Sections = Mapping[str, Mapping[str, Any]]  # of settings, in place of those that are usual here
@@ -33,6 +34,7 @@ def wait_until(
     what: str,
     timeout_s: float = 60.0,
     daemon: "RunningDaemon | None" = None,
+    every_s: float = POLL_S,
 ) -> None:
     """Return as soon as the condition holds; fail after `timeout_s`, with what a daemon said."""
     deadline_s = time.monotonic() + timeout_s
@@ -40,7 +42,7 @@ def wait_until(
         if time.monotonic() > deadline_s:
             said = f"; the daemon says:\n{daemon.log}" if daemon else ""
             raise AssertionError(f"waited {timeout_s:g} s in vain until {what}{said}")
-        time.sleep(0.01)
+        time.sleep(every_s)
 
 
 class NoReplyError(AssertionError):
@@ -132,7 +134,12 @@ class RunningDaemon:
             assert self.process.poll() is None, f"the daemon ended:\n{self.log}"
             return self.state() == state
 
-        wait_until(reached, f"the daemon is {state}", timeout_s * self.patience)
+        wait_until(
+            reached,
+            f"the daemon is {state}",
+            timeout_s * self.patience,
+            every_s=POLL_S * self.patience,
+        )
 
     def events(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the events that came since the last call."""
