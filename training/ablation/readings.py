@@ -12,10 +12,10 @@ READINGS: dict[tuple[str, str], str] = {
         "size. Of the 0.06 to 0.10 by which one scale was ahead there, nothing is left."
     ),
     ("small", "combine"): (
-        "At this size and length of training the order is the other way round than at proxy size: "
-        "the cascade is ahead of scales joined by an MLP by 0.05. It is one seed; at proxy size "
-        "a seed was worth as much; but what side by side won there in a short run is gone, and the "
-        "shipped model keeps the paper's cascade."
+        "At this size and length of training the order is no longer that of the proxy: the cascade "
+        "and the sum are not told apart, and scales joined by an MLP are behind by 0.05. What side "
+        "by side won in a short run of a small model is gone, and the shipped model keeps the "
+        "paper's cascade."
     ),
     ("proxy", "baselines"): (
         "A seed is worth up to 0.1 nats here: Perceiver AR with the crops of its ports is better "

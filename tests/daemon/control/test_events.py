@@ -31,6 +31,7 @@ def test_events_carry_version_topic_number_and_the_time_of_their_publishing(
     assert 0 < first["time_s"] < second["time_s"]
 
 
+@pytest.mark.slow
 def test_a_heartbeat_tells_that_the_daemon_lives(server: ControlServer) -> None:
     with EventClient(server.events_address, ("heartbeat",)) as client:
         first, second = next_event(client), next_event(client)

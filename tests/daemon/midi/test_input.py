@@ -2,6 +2,8 @@
 
 import queue
 
+import pytest
+
 from daemon.midi.input import InputThread
 from daemon.midi.listener import Listener
 from daemon.midi.loop_guard import LoopGuard
@@ -13,6 +15,7 @@ MS = 1_000_000
 WAIT_S = 5.0
 
 
+@pytest.mark.slow
 def test_the_thread_reports_what_is_played_and_whether_the_port_is_there() -> None:
     port = ScriptedInput()
     guard = LoopGuard(30 * MS)

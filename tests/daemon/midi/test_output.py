@@ -161,6 +161,7 @@ def test_a_refusing_port_ends_the_plan_and_is_tried_until_what_sounds_is_release
     assert not [message for message in rig.port.sent if message[:2] == bytes((0x90, 64))]
 
 
+@pytest.mark.slow
 def test_an_idle_port_that_vanishes_is_noticed_and_comes_back(rig: Rig) -> None:
     rig.port.plugged = False
     assert rig.wait_for(OutputLost) == [OutputLost("MIDI output 'recorder' is gone")]
