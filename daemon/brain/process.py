@@ -195,7 +195,7 @@ class Brain:
                 self._plan += from_s is not None
             case EndTurn() | Recall():
                 self._turn = None
-        tell(self._performer, message)
+        tell(self._performer, message, self._show_life)
         if isinstance(message, BeginTurn | EndTurn | Recall | Return):
             self._feed_within(0.0)
 

@@ -1,14 +1,23 @@
 """What a message of the stage means to the performer, whether brain or replay passes it on."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from daemon.brain.grid import Grid
 from daemon.brain.performer import Performer
 from daemon.messages.brain import BeginTurn, Conclude, EndTurn, Hear, Recall, Return, Steer, ToBrain
 
+HEARD_AT_ONCE = 1024  # events of a history
 
-def tell(performer: Performer, message: ToBrain) -> None:
-    """Let the performer know. Messages about a turn are of the one that lasts."""
+
+def tell(
+    performer: Performer, message: ToBrain, after_part: Callable[[], None] = lambda: None
+) -> None:
+    """Let the performer know. Messages about a turn are of the one that lasts.
+
+    `after_part()` is called whenever a part of a long history was heard.
+    """
     match message:
         case Hear(events):
             performer.hear(events)
@@ -26,4 +35,6 @@ def tell(performer: Performer, message: ToBrain) -> None:
             performer.take_back(turns, by_s)
         case Recall(history):
             performer.forget()
-            performer.hear(history)
+            for start in range(0, len(history), HEARD_AT_ONCE):
+                performer.hear(history[start : start + HEARD_AT_ONCE])
+                after_part()

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -158,6 +158,27 @@ def test_who_reads_much_for_a_turn_says_meanwhile_that_it_lives(
     assert isinstance(said, Planned)
     assert len(pulses) >= 6
     assert all(pulse.position >= len(history) for pulse in pulses)
+
+
+def test_who_hears_a_long_history_says_meanwhile_that_it_lives(
+    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear = ChoosingPerformer.hear
+
+    def hear_slowly(performer: ChoosingPerformer, events: Sequence[TimedEvent]) -> None:
+        time.sleep(0.06)
+        hear(performer, events)
+
+    monkeypatch.setattr(process, "PULSE_S", 0.05)
+    monkeypatch.setattr(ChoosingPerformer, "hear", hear_slowly)
+    with serving(tiny_model_folder, feed_after_s=None) as stage:
+        stage.send(Recall(PHRASE * 400))
+        whole = OPENING_TOKENS + len(PHRASE) * 400
+        heard = []
+        while (pulse := next_of(stage, Pulse)).position < whole:
+            heard.append(pulse.position)
+
+    assert len({*heard}) >= 6
 
 
 @pytest.mark.parametrize(
