@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from daemon.messages.brain import BrainFailed, BrainReady, FromBrain, Quit, ToBrain
-from daemon.messages.child_process import RESTARTS, SILENT_FOR_S, ChildProcess
+from daemon.messages.child_process import RESTARTS, SILENT_FOR_S, WITHIN_S, ChildProcess
 from daemon.messages.pipe_end import end_with_parent
 from daemon.settings import Settings
 
@@ -25,7 +25,7 @@ class BrainGone:
     """The brain has ended or was killed, and why."""
 
     reason: str
-    for_good: bool  # it is not started again
+    rests_s: float = 0.0  # before another is worth a start
 
 
 def run_brain(connection: Connection, settings: Settings, origin_ns: int) -> None:
@@ -85,13 +85,13 @@ class BrainLink:
         return self._failure
 
     def over(self, now_s: float) -> BrainGone:
-        """Let go of a brain that is over; tell why it ended and if it is worth another start."""
+        """Let go of a brain that is over; tell why it ended and when to start another."""
         code = self._child.collect()
         reason = self._fail(f"the model process has ended (exit code {code})")
-        is_hopeless = self._child.is_hopeless(now_s)
-        if is_hopeless:
-            reason += f"; that was {RESTARTS} times within a minute, and no more is tried"
-        return BrainGone(reason, is_hopeless)
+        if not self._child.is_hopeless(now_s):
+            return BrainGone(reason)
+        reason += f"; that was {RESTARTS} times within a minute, and the next try is in a minute"
+        return BrainGone(reason, rests_s=WITHIN_S)
 
     def stop(self) -> None:
         """Let the brain quit; kill it if it does not."""

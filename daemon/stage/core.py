@@ -6,6 +6,7 @@ It lets the turns decide and carries out what they answer.
 import contextlib
 import gc
 import logging
+import math
 import queue
 from collections.abc import Callable, Sequence
 
@@ -89,6 +90,7 @@ class Core:
         self._silencing: list[Asked] = []  # answered when every channel was told to be silent
         self.has_ended = False
         """Whether all is done."""
+        self._brain_at_s = math.inf  # when one is to be started
         self._beat_at_s = 0.0
         self._collect_at_s = 0.0
 
@@ -110,7 +112,8 @@ class Core:
         self._listener.parser.switch = switch_of(self.turns.parameters)
         now_s = self._clock.now_s()
         self._collect_at_s = now_s + COLLECT_EVERY_S
-        brain.start(now_s)
+        self._brain_at_s = now_s
+        self._start_brain_if_due()
 
     def drain(self) -> None:
         """Report what was sent after the end, when every other thread has ended."""
@@ -134,6 +137,7 @@ class Core:
 
     def keep_time(self) -> None:
         """Do what is due by now."""
+        self._start_brain_if_due()
         now_s = self._clock.now_s()
         self._clients_play(self._players.lapsed(now_s))
         self._happened(t.Tick())
@@ -250,14 +254,21 @@ class Core:
                 self._pulse = said
 
     def _brain_over(self) -> None:
-        gone = self._brain.over(self._clock.now_s())
+        now_s = self._clock.now_s()
+        gone = self._brain.over(now_s)
         if self._answering.model is None:  # it never worked: the user has to mend something
             raise BrainFailedError(gone.reason)
         logger.error("%s", gone.reason)
         self._pulse = None
         self._happened(t.Lost(t.Part.MODEL, gone.reason))
-        if not gone.for_good:
-            self._brain.start(self._clock.now_s())
+        self._brain_at_s = now_s + gone.rests_s
+        self._start_brain_if_due()
+
+    def _start_brain_if_due(self) -> None:
+        now_s = self._clock.now_s()
+        if now_s >= self._brain_at_s:
+            self._brain_at_s = math.inf
+            self._brain.start(now_s)
 
     def _asked(self, asked: Asked) -> None:
         request = asked.request

@@ -55,7 +55,7 @@ class ScriptedBrain:
         self.heard_of: list[FromBrain] = []
         self.starts = 0
         self.silent: str | None = None
-        self.gone = BrainGone("the brain is over", for_good=False)
+        self.gone = BrainGone("the brain is over")
 
     def start(self, now_s: float) -> None:
         self.starts += 1

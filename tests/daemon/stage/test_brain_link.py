@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from daemon.messages.brain import BrainFailed, BrainReady, Pulse, Quit
+from daemon.messages.child_process import WITHIN_S
 from daemon.settings import Settings
 from daemon.stage.brain_link import SILENT_FOR_S, BrainGone, BrainLink, BrainOver
 
@@ -77,7 +78,7 @@ def test_one_that_still_loads_may_take_its_time_and_one_that_was_ready_may_not(
 
     assert silent == "the model has not answered for 3 s"
     assert linked.delivered() == BrainOver()
-    assert linked.link.over(14.0) == BrainGone(silent, for_good=False)
+    assert linked.link.over(14.0) == BrainGone(silent)
 
 
 @to(broken)
@@ -86,22 +87,22 @@ def test_one_that_has_failed_is_not_kept_and_its_own_reason_is_told(linked: Link
     linked.link.heard(failed, 1.0)
 
     assert linked.delivered() == BrainOver()
-    assert linked.link.over(1.0) == BrainGone(failed.reason, for_good=False)
+    assert linked.link.over(1.0) == BrainGone(failed.reason)
 
 
 @to(brief)
-def test_one_that_ends_again_and_again_is_given_up(linked: Linked) -> None:
-    gone = BrainGone("", for_good=False)
+def test_one_that_ends_again_and_again_is_to_rest(linked: Linked) -> None:
+    gone = BrainGone("")
     for start in range(1, 6):
-        assert not gone.for_good
+        assert not gone.rests_s
         assert linked.delivered() == BrainOver()
         gone = linked.link.over(float(start))
         assert "the model process has ended (exit code 7)" in gone.reason
-        if not gone.for_good:
+        if not gone.rests_s:
             linked.link.start(float(start))
 
-    assert gone.for_good
-    assert "5 times within a minute, and no more is tried" in gone.reason
+    assert gone.rests_s == WITHIN_S
+    assert "5 times within a minute, and the next try is in a minute" in gone.reason
 
 
 @to(obedient)

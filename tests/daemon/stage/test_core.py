@@ -270,17 +270,25 @@ def test_the_last_words_of_a_brain_come_before_its_end_and_change_nothing(
     assert (performing.state, performing.brain.starts) == ("degraded", 2)
 
 
-def test_a_brain_that_is_gone_for_good_is_not_started_again(listening: StageByHand) -> None:
-    listening.brain.gone = BrainGone("five times", for_good=True)
+def test_a_brain_that_died_again_and_again_rests_before_it_is_started_again(
+    listening: StageByHand,
+) -> None:
+    listening.brain.gone = BrainGone("five times", rests_s=2.0)
 
     listening.brain_dies()
+    listening.pass_s(1.9)
 
     assert (listening.state, listening.brain.starts) == ("degraded", 1)
     assert listening.ask("state")["missing"] == {"model": "five times"}
 
+    listening.pass_s(0.2)
+    assert listening.brain.starts == 2
+    listening.ready()
+    assert listening.state == "listening"
+
 
 def test_a_brain_that_never_was_ready_is_for_the_user_to_mend(stage: StageByHand) -> None:
-    stage.brain.gone = BrainGone("models/none: no such folder", for_good=False)
+    stage.brain.gone = BrainGone("models/none: no such folder")
 
     with pytest.raises(BrainFailedError, match="no such folder"):
         stage.brain_dies()
