@@ -90,7 +90,7 @@ class Core:
         self._silencing: list[Asked] = []  # answered when every channel was told to be silent
         self.has_ended = False
         """Whether all is done."""
-        self._brain_at_s = math.inf  # when one is to be started
+        self._brain_at_s = math.inf  # when another is to be started
         self._beat_at_s = 0.0
         self._collect_at_s = 0.0
 
@@ -112,8 +112,7 @@ class Core:
         self._listener.parser.switch = switch_of(self.turns.parameters)
         now_s = self._clock.now_s()
         self._collect_at_s = now_s + COLLECT_EVERY_S
-        self._brain_at_s = now_s
-        self._start_brain_if_due()
+        brain.start(now_s)
 
     def drain(self) -> None:
         """Report what was sent after the end, when every other thread has ended."""
