@@ -1,5 +1,6 @@
 """The experiments: what is compared is comparable, and a set of runs is never lost or mixed."""
 
+import re
 import signal
 import threading
 import time
@@ -134,7 +135,17 @@ def test_a_size_may_have_few_arms_and_runs_them_in_its_own_order():
     }  # fmt: skip
 
 
-def test_every_setting_but_the_name_of_the_arm_is_in_the_name_of_the_run():
+def test_the_name_of_a_run_says_the_arm_and_the_same_for_all_words_for_the_reference():
+    few_latents = Arm("N = 512, M = 4,096", replace(QUICK, latents=16))
+    shown = Run(campaign(), few_latents, 1).name
+    reference = Run(campaign(), Arm("cascade", SIZES["quick"].reference), 0)
+
+    assert re.fullmatch("quick-n-512-m-4096-[0-9a-f]{6}-seed1", shown)
+    assert re.fullmatch("quick-reference-[0-9a-f]{6}-seed0", reference.name)
+    assert replace(reference, arm=replace(reference.arm, name="PerceiverS")).name == reference.name
+
+
+def test_every_setting_is_in_the_name_of_the_run():
     run = Run(campaign(), Arm("one", QUICK), 0)
     others = [
         replace(run, seed=1),
@@ -150,7 +161,6 @@ def test_every_setting_but_the_name_of_the_arm_is_in_the_name_of_the_run():
         ),
     ]  # fmt: skip
 
-    assert replace(run, arm=Arm("another", QUICK)).name == run.name
     assert len({run.name, *(other.name for other in others)}) == 1 + len(others)
 
 
@@ -319,6 +329,22 @@ def test_tables_hold_every_arm_also_those_that_are_not_run():
     assert "| 76,992 | 1,024 | 2 | 8 |" in text
     assert "2 seeds" in text
     assert all(name in text for name in BUCKET_NAMES)
+
+
+def test_a_size_trained_for_longer_has_tables_of_its_own_and_the_reference_says_its_size():
+    usual = SIZES["quick"].tokens_per_run
+    mlp = result(3.0, Arm("MLP on both", replace(QUICK, combine="mlp")))
+    larger = replace(mlp, cost=replace(mlp.cost, parameters=99_000))
+    found = [
+        replace(shown, run=replace(shown.run, campaign=campaign(tokens_per_run=tokens)))
+        for tokens in (usual, 3 * usual)
+        for shown in (larger, result(3.0))
+    ]
+
+    first, second = document(found).split("## `--preset quick")[1:]
+
+    assert first.startswith("`\n\nReference: 0.08 M parameters")
+    assert second.startswith(f" --tokens-per-run {3 * usual}`\n\nReference: 0.08 M parameters")
 
 
 # --- the command ---

@@ -1,4 +1,4 @@
-"""What a person read in the tables: by size and experiment, what is shown and what is not."""
+"""What a person read in the tables: by the words after --preset and the experiment."""
 
 READINGS: dict[tuple[str, str], str] = {
     ("small", "baselines"): (

@@ -1,11 +1,13 @@
 """What a result depends on, and the name that follows from it.
 
-A campaign is what all runs of a table have in common. A run adds an arm and a seed. Everything is
-hashed into the name of the run, so that results of other settings are never mixed.
+A campaign is what all runs of a table have in common. A run adds an arm and a seed. The name of a
+run tells people its arm; everything else is hashed into it, so that results of other settings are
+never mixed.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +18,8 @@ from training.ablation.sizes import SIZES
 
 PROTOCOL = 1
 """To be raised when training or scoring changes so that older results no longer compare."""
+
+DIGEST_LENGTH = 6  # of hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,13 @@ class Campaign:
     def steps(self) -> int:
         """Return the optimiser steps of each run."""
         return max(1, round(self.tokens_per_run / self.tokens_per_step))
+
+    @property
+    def preset_words(self) -> str:
+        """Return what --preset is followed by: the size, and the tokens if not the size's own."""
+        if self.tokens_per_run == SIZES[self.size].tokens_per_run:
+            return self.size
+        return f"{self.size} --tokens-per-run {self.tokens_per_run}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -66,14 +77,24 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Return the name of the run's folder and of its result: the settings, hashed."""
+        """Return the name of the run's folder and of its result: size, arm, settings, seed.
+
+        The settings are hashed. The reference is an arm of several experiments, each of which has
+        another word for it.
+        """
         settings = [
             self.campaign.to_json() | {"reference": _told(self.campaign.reference)},
             _told(self.arm.architecture),
             self.arm.training,
         ]
         content = json.dumps(settings, sort_keys=True).encode()
-        return f"{self.campaign.size}-{hashlib.sha256(content).hexdigest()[:12]}-seed{self.seed}"
+        digest = hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]
+        arm = "reference" if self._is_reference else _as_file_name(self.arm.name)
+        return f"{self.campaign.size}-{arm}-{digest}-seed{self.seed}"
+
+    @property
+    def _is_reference(self) -> bool:
+        return self.arm.architecture == self.campaign.reference and not self.arm.training
 
     @property
     def batch(self) -> int:
@@ -85,6 +106,12 @@ class Run:
         """Return the crops that a device holds at once, a divisor of the batch."""
         at_once = max(1, self.campaign.tokens_at_once // self.arm.architecture.latents)
         return next(n for n in range(min(at_once, self.batch), 0, -1) if self.batch % n == 0)
+
+
+def _as_file_name(words: str) -> str:
+    """Return words for a person as a part of a file's name: N = 512, M = 4,096 is n-512-m-4096."""
+    whole_numbers = re.sub(r"(?<=\d),(?=\d)", "", words.lower())
+    return re.sub(r"[^a-z0-9]+", "-", whole_numbers).strip("-")
 
 
 def _told(architecture: Architecture) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from training.ablation.results import Cost, Result
 from training.ablation.scoring import BUCKET_NAMES
 from training.ablation.settings import Campaign
 from training.ablation.sizes import SIZES
+from training.models.presets import parameters_of
 
 HEAD = """# The paper's experiments
 
@@ -55,7 +56,7 @@ def document(results: Sequence[Result]) -> str:
     for result in results:
         if result.run.campaign not in campaigns:
             campaigns.append(result.run.campaign)
-    campaigns.sort(key=lambda found: found.reference.dim)
+    campaigns.sort(key=lambda found: (found.reference.dim, found.tokens_per_run))
     sections = [
         _campaign_section([found for found in results if found.run.campaign == campaign])
         for campaign in campaigns
@@ -70,12 +71,12 @@ def _campaign_section(results: Sequence[Result]) -> str:
     for experiment in experiments(campaign.reference, SIZES[campaign.size].arms):
         found = [_results_of(arm, results) for arm in experiment.arms]
         if any(found):
-            sections.append(_experiment_section(experiment, found, comparison, campaign.size))
+            sections.append(_experiment_section(experiment, found, comparison, campaign))
     return "\n".join(sections)
 
 
 def _campaign_head(results: Sequence[Result]) -> str:
-    campaign, cost = results[0].run.campaign, results[0].cost
+    campaign = results[0].run.campaign
     reference = campaign.reference
     pieces = results[0].pieces
     scored = sum(sum(piece.tokens) for piece in pieces)
@@ -83,8 +84,8 @@ def _campaign_head(results: Sequence[Result]) -> str:
     hours = sum(result.cost.train_s + result.cost.score_s for result in results) / 3600
     datasets = " + ".join(campaign.scored_datasets) or "all data sets"
     return (
-        f"## `--preset {campaign.size}`\n\n"
-        f"Reference: {cost.parameters / 1e6:.2f} M parameters, width {reference.dim}, "
+        f"## `--preset {campaign.preset_words}`\n\n"
+        f"Reference: {parameters_of(reference) / 1e6:.2f} M parameters, width {reference.dim}, "
         f"N = {reference.latents:,}, M = {reference.context:,}, scales "
         f"{_lengths(reference.cross_windows)}, self-attention windows "
         f"{_lengths(reference.self_windows)}. {campaign.steps:,} steps of "
@@ -109,13 +110,16 @@ def _results_of(arm: Arm, results: Sequence[Result]) -> list[Result]:
 
 
 def _experiment_section(
-    experiment: Experiment, found: Sequence[list[Result]], comparison: Comparison, size: str
+    experiment: Experiment,
+    found: Sequence[list[Result]],
+    comparison: Comparison,
+    campaign: Campaign,
 ) -> str:
     rows = list(zip(experiment.arms, found, strict=True))
     reference = found[0]
     overall = [_overall_row(arm, results, reference, comparison) for arm, results in rows]
     contexts = [_context_row(arm, results, reference, comparison) for arm, results in rows]
-    reading = READINGS.get((size, experiment.key), "none yet.")
+    reading = READINGS.get((campaign.preset_words, experiment.key), "none yet.")
     return (
         f"### {experiment.title}\n\n{experiment.question}\n\n"
         f"{_table(OVERALL_HEAD, overall)}\n"
