@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from daemon.stage.footswitch import DOUBLE_WITHIN_S
-from tests.support.alsa_daemon import OUTPUT, PATIENCE, assert_sane, wait_for_notes, wait_patiently
+from tests.support.alsa_daemon import (
+    OUTPUT,
+    PATIENCE,
+    answering_daemon,
+    assert_sane,
+    wait_for_notes,
+    wait_patiently,
+)
 from tests.support.alsa_programs import Monitor, Recorder
 from tests.support.keyboard import ALSA, Keyboard
 from tests.support.running_daemon import PERFORMER_CHANNEL, running_daemon
@@ -26,13 +33,7 @@ CHORD = (60, 64, 67)
 
 
 def test_a_killed_brain_is_released_told_and_replaced(tmp_path: Path, model_folder: Path) -> None:
-    with (
-        running_daemon(tmp_path, model_folder, PATIENCE, length=600, trigger="command") as daemon,
-        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
-        Monitor(OUTPUT) as monitor,
-    ):
-        daemon.ask("perform")
-        wait_for_notes(monitor, 3)
+    with answering_daemon(tmp_path, model_folder) as (daemon, recorder, monitor):
         os.kill(daemon.brain(), signal.SIGKILL)
         daemon.wait_for_state("degraded")
         wait_patiently(lambda: not sounding(monitor.seen()), "it is silent")

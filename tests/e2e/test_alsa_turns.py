@@ -8,6 +8,7 @@ from tests.support.alsa_daemon import (
     INPUT,
     OUTPUT,
     PATIENCE,
+    answering_daemon,
     assert_sane,
     wait_for_notes,
     wait_patiently,
@@ -74,13 +75,7 @@ def test_a_key_of_the_player_makes_it_yield(tmp_path: Path, model_folder: Path) 
 
 
 def test_sigterm_in_mid_chord_leaves_nothing_sounding(tmp_path: Path, model_folder: Path) -> None:
-    with (
-        running_daemon(tmp_path, model_folder, PATIENCE, length=600, trigger="command") as daemon,
-        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
-        Monitor(OUTPUT) as monitor,
-    ):
-        daemon.ask("perform")
-        wait_for_notes(monitor, 3)
+    with answering_daemon(tmp_path, model_folder) as (daemon, recorder, monitor):
         wait_patiently(lambda: bool(sounding(monitor.seen())), "something sounds")
         assert daemon.stop() == 0
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from daemon.stage.footswitch import DOUBLE_WITHIN_S
-from tests.support.jack_programs import Patchbay, Recorder
+from tests.support.jack_programs import Patchbay, Player, Recorder
 from tests.support.keyboard import Keyboard
+from tests.support.opening import Key
 from tests.support.running_daemon import (
     PERFORMER_CHANNEL,
     RunningDaemon,
@@ -167,14 +168,14 @@ def test_an_answer_begins_on_a_bar_of_the_clock_that_comes_in(
 def test_an_answer_sends_a_clock_of_the_players_pulse(
     tmp_path: Path, model_folder: Path, patchbay: Patchbay, recorder: Recorder
 ) -> None:
-    with patched_daemon(
-        tmp_path, model_folder, patchbay, recorder, trigger="command", clock_out=True, length=3
-    ) as (daemon, keyboard):
-        for _ in range(5):
-            keyboard.strike(60)
-            time.sleep(BEAT_S / 2)
-            keyboard.release(60)
-            time.sleep(BEAT_S / 2)
+    beats = [Key(beat * BEAT_S, 60, BEAT_S / 2) for beat in range(5)]  # JACK's own clock plays them
+    with (
+        patched_daemon(
+            tmp_path, model_folder, patchbay, recorder, trigger="command", clock_out=True, length=3
+        ) as (daemon, _),
+        Player(patchbay, beats, INPUT, Recorder.INPUT),
+    ):
+        wait_until(lambda: len(passed_on(recorder)) == 2 * len(beats), "the beats were played", 30)
         daemon.ask("perform")
         daemon.wait_for_state("listening")
         recorder.wait_for_everything()
@@ -184,7 +185,7 @@ def test_an_answer_sends_a_clock_of_the_players_pulse(
         in_order = [each.data for each in seen if each.data in (START, CLOCK, STOP)]
         assert in_order == [START, *[CLOCK] * len(ticks_s), STOP]
         tick_s = (ticks_s[-1] - ticks_s[0]) / (len(ticks_s) - 1)
-        assert tick_s == pytest.approx(BEAT_S / 24, rel=0.1)  # as evenly as this test has played
+        assert tick_s == pytest.approx(BEAT_S / 24, rel=0.1)
 
 
 def test_what_is_played_passes_on_and_comes_up_when_the_keyboard_is_unplugged_in_mid_chord(

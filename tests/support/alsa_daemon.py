@@ -4,10 +4,18 @@ They run in machines of tests/support/tools/alsa_vm.sh (`make test-alsa`), or wh
 An emulated processor is slow: they never say how soon, only what and in which order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-from tests.support.alsa_programs import Monitor
-from tests.support.running_daemon import PERFORMER_CHANNEL, POLL_S, wait_until
+from tests.support.alsa_programs import Monitor, Recorder
+from tests.support.running_daemon import (
+    PERFORMER_CHANNEL,
+    POLL_S,
+    RunningDaemon,
+    running_daemon,
+    wait_until,
+)
 from tests.support.wire import (
     Seen,
     assert_notes_alternate,
@@ -19,6 +27,21 @@ from tests.support.wire import (
 
 INPUT, OUTPUT = "Performer In:0", "Performer Out:0"
 PATIENCE = 6.0
+
+
+@contextmanager
+def answering_daemon(
+    tmp_path: Path, model_folder: Path
+) -> Iterator[tuple[RunningDaemon, Recorder, Monitor]]:
+    """Yield a daemon in the midst of a long answer, with who records and who watches it."""
+    with (
+        running_daemon(tmp_path, model_folder, PATIENCE, length=600, trigger="command") as daemon,
+        Recorder(OUTPUT, tmp_path / "answer.mid") as recorder,
+        Monitor(OUTPUT) as monitor,
+    ):
+        daemon.ask("perform")
+        wait_for_notes(monitor, 3)
+        yield daemon, recorder, monitor
 
 
 def assert_sane(turn: list[Seen]) -> None:
