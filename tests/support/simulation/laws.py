@@ -111,6 +111,19 @@ class HandOver:
     truth: list[TimedEvent]
     held: set[int]
     pedal: bool
+    shifts_s: list[float] = field(default_factory=list)  # of the truth, not made yet
+
+    def shift(self, by_s: float) -> None:
+        """Let all of it have happened so much later."""
+        self.start_s += by_s
+        self.shifts_s.append(by_s)
+
+    def shifted_truth(self) -> list[TimedEvent]:
+        """Return the truth at its time; only here is it moved, as most of it is never asked for."""
+        for by_s in self.shifts_s:
+            self.truth = [TimedEvent(time_s + by_s, event) for time_s, event in self.truth]
+        self.shifts_s.clear()
+        return self.truth
 
 
 class Witness:
@@ -288,18 +301,19 @@ class Witness:
         if begin is None:  # how far it goes back, only the turns know
             self._truth = [*kept]
             hands.released = hands.held - self._turns._phrase.remembered
-            if not all(timed in before.truth or timed.time_s == now_s for timed in kept):
+            heard = {*before.shifted_truth()}
+            if not all(timed in heard or timed.time_s == now_s for timed in kept):
                 self._break(2, "what is kept was not heard before the answer")
             return
         by_s = begin.start_s - before.start_s
-        self._truth = [TimedEvent(time_s + by_s, event) for time_s, event in before.truth]
+        before.shift(by_s)
+        self._truth = [*before.shifted_truth()]
         self._truth += [TimedEvent(now_s, NoteOff(pitch)) for pitch in before.held - hands.held]
         if before.pedal is not hands.pedal:
             self._truth.append(TimedEvent(now_s, Pedal(hands.pedal)))
         hands.released = hands.held - before.held
         for earlier in self._hand_overs:
-            earlier.start_s += by_s
-            earlier.truth = [TimedEvent(time_s + by_s, event) for time_s, event in earlier.truth]
+            earlier.shift(by_s)
 
     def _done(self, action: Action, now_s: float) -> None:
         match action:
@@ -505,7 +519,9 @@ def _exchanges_taken_back(actions: list[Action], hand_overs: list[HandOver]) -> 
     last = hand_overs[-1]
     by_s = begun[0].start_s - last.start_s
     told = {*recalls[0].history}
-    is_last = all(TimedEvent(time_s + by_s, event) in told for time_s, event in last.truth)
+    is_last = all(
+        TimedEvent(time_s + by_s, event) in told for time_s, event in last.shifted_truth()
+    )
     return 1 if is_last or len(hand_overs) == 1 else 2
 
 
