@@ -1,7 +1,10 @@
-"""What the documents name is there: links, files, folders, and every room in the README's tree."""
+"""What the documents name is there: links, files, folders, members, rooms in the README's tree."""
 
+import ast
 import re
 import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,9 @@ DOCUMENTS = [
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAMED = re.compile(r"`((?:daemon|docs|export|perceivers|tests|training)/[\w./-]+)`")
+SHORT_PATH = re.compile(r"`((?:\w+/)+\w+\.py)`")  # within a package that the text is about
+MEMBER = re.compile(r"`([A-Z][a-z]\w*)\.([a-z_]\w*)")
+PACKAGES = ("daemon", "export", "perceivers", "tests", "training")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -44,6 +50,43 @@ def test_modules_and_folders_that_are_named_are_there(document: Path) -> None:
     named = set(NAMED.findall(document.read_text("utf-8")))
 
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_that_are_named_in_short_are_there(document: Path) -> None:
+    named = set(SHORT_PATH.findall(document.read_text("utf-8")))
+    modules = [path.as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+
+    assert {
+        name for name in named if not any(path.endswith(f"/{name}") for path in modules)
+    } == set()
+
+
+def members() -> dict[str, set[str]]:
+    """Return what each class of this project defines, by its name."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    found[node.name] |= set(_defined(node))
+    return found
+
+
+def _defined(node: ast.ClassDef) -> Iterator[str]:
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield each.name
+        elif isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name):
+            yield each.target.id
+
+
+def test_members_that_are_named_are_there() -> None:
+    known = members()
+    named = [pair for path in DOCUMENTS for pair in MEMBER.findall(path.read_text("utf-8"))]
+
+    assert len(named) >= 5
+    assert [(owner, name) for owner, name in named if name not in known[owner]] == []
 
 
 def test_the_tree_of_the_readme_has_every_room() -> None:
