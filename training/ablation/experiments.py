@@ -82,6 +82,11 @@ def _baselines(reference: Architecture) -> Experiment:
     ported = perceiver_ar(reference)
     latents = reference.latents
     windows = sorted({decoder_window(reference), latents, latents // 2})[-2:]
+    # A decoder with a shorter window learns from more crops in a step, and so does a model with
+    # fewer latents: only beside that one does the window alone make the difference.
+    with_as_many_crops = [
+        _with_latents(reference, window) for window in windows if window < latents
+    ]
     return Experiment(
         "baselines",
         "PerceiverS, Perceiver AR and a plain decoder",
@@ -89,6 +94,7 @@ def _baselines(reference: Architecture) -> Experiment:
         "positions of the same size, or of the same size and compute?",
         (
             Arm("PerceiverS", reference),
+            *(Arm(_lengths_name(few), few) for few in with_as_many_crops),
             Arm("Perceiver AR, crops of its ports", ported, {"segmentation": "random-start"}),
             Arm("Perceiver AR, its own crops", ported, {"segmentation": "effective-unclipped"}),
             *(
