@@ -37,7 +37,7 @@ from training.ablation.tables import document
 from training.data.preparation import prepare
 from training.data.segmentation import Crop
 from training.evaluation.likelihood.blocks import block_ends
-from training.models.presets import parameters_of
+from training.models.presets import parameters_of, with_combination
 from training.run.command_line import parse as parse_training
 
 pytestmark = pytest.mark.slow
@@ -329,6 +329,15 @@ def test_tables_hold_every_arm_also_those_that_are_not_run():
     assert "| 76,992 | 1,024 | 2 | 8 |" in text
     assert "2 seeds" in text
     assert all(name in text for name in BUCKET_NAMES)
+
+
+def test_differences_are_to_the_first_arm_that_was_run():
+    mlp = Arm("MLP on both", with_combination(QUICK, "mlp"))
+    text = document([result(3.0, OTHER), result(3.25, mlp)])
+
+    assert "| cascade | not run yet |" in text
+    assert re.search(r"\| sum \| 3\.0\d\d \| — \| 1 seed \|", text)
+    assert re.search(r"\| MLP on both \| 3\.2\d\d \| \+0\.250 ", text)
 
 
 def test_a_size_trained_for_longer_has_tables_of_its_own_and_the_reference_says_its_size():

@@ -22,7 +22,7 @@ results in `docs/ablations/`; the sentences under *Reading* are a person's
 Within a table, all arms have the same data, the same number of tokens and, to within 3 %, the same
 number of parameters. Figures are nats per token on unseen pieces, lower is better, by the block
 protocol of `training/evaluate.py`. Half of the scored tokens are openings; every range of contexts
-counts by its share of all tokens. *Difference* is to the first arm of the table, on the same tokens
+counts by its share of all tokens. *Difference* is to the first arm that was run, on the same tokens
 of the same pieces, with a 95 % bootstrap interval over pieces; the differences of the single seeds
 stand beside it. A difference means something if its interval leaves out 0 **and** all seeds agree.
 Compute is that of training, by formula (`training/ablation/compute.py`); seconds are those of
@@ -33,7 +33,8 @@ them on a CPU of a model with a twenty-fifth of the parameters, a quarter of N a
 and all other lengths in proportion: its short scales of 128, 256 and 512 tokens stand for 512,
 1,024 and 2,048. It sees a thirtieth of an epoch. What it says of long contexts is a hint at most.
 `--preset small` asks what decides the form of the shipped model, of that model itself with 4,096
-tokens of context, a quarter of an epoch long; only the arms that matter for it are run.
+tokens of context, a quarter of an epoch long; only the arms that matter for it are run. With
+`--tokens-per-run 15728640` two of them go on to three quarters of an epoch.
 """
 ABSENT = "—"
 NOT_RUN = "not run yet"
@@ -90,8 +91,9 @@ def _campaign_head(results: Sequence[Result]) -> str:
         f"{_lengths(reference.cross_windows)}, self-attention windows "
         f"{_lengths(reference.self_windows)}. {campaign.steps:,} steps of "
         f"{campaign.tokens_per_step:,} tokens. Scored: {scored:,} tokens of {len(pieces)} "
-        f"validation pieces ({datasets}). {len(results)} runs, {hours:.1f} hours by the clock on "
-        f"{devices}. Data {campaign.data}, protocol {campaign.protocol}.\n"
+        f"validation pieces ({datasets}). {len(results)} run{'s' * (len(results) > 1)}, "
+        f"{hours:.1f} hours by the clock on {devices}. Data {campaign.data}, protocol "
+        f"{campaign.protocol}.\n"
     )
 
 
@@ -116,7 +118,7 @@ def _experiment_section(
     campaign: Campaign,
 ) -> str:
     rows = list(zip(experiment.arms, found, strict=True))
-    reference = found[0]
+    reference = next(results for results in found if results)
     overall = [_overall_row(arm, results, reference, comparison) for arm, results in rows]
     contexts = [_context_row(arm, results, reference, comparison) for arm, results in rows]
     reading = READINGS.get((campaign.preset_words, experiment.key), "none yet.")
@@ -140,7 +142,7 @@ def _overall_row(
     if not results:
         return [arm.name, NOT_RUN, *[ABSENT] * 6]
     difference, by_seed = ABSENT, ABSENT
-    if results is not reference and reference:
+    if results is not reference:
         seeds = comparison.difference_by_seed(results, reference)
         if len(seeds):
             difference = _shown(comparison.difference(results, reference).overall)
@@ -165,7 +167,7 @@ def _context_row(
 ) -> list[str]:
     if not results:
         return [arm.name, *[ABSENT] * len(BUCKET_NAMES)]
-    if results is reference or not reference:
+    if results is reference:
         return [arm.name, *_means(comparison.mean(results))]
     if not len(comparison.difference_by_seed(results, reference)):
         return [arm.name, *[ABSENT] * len(BUCKET_NAMES)]
