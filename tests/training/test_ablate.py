@@ -123,6 +123,14 @@ def test_an_arm_that_experiments_share_is_run_once_and_first_seeds_come_first():
     ]
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_what_several_experiments_try_has_one_name_in_all_of_them(size: str):
+    runs = planned_runs(campaign(size), (), 1)
+    tried = [(run.arm.architecture, tuple(sorted(run.arm.training.items()))) for run in runs]
+
+    assert len(set(tried)) == len(runs)
+
+
 def test_a_size_may_have_few_arms_and_runs_them_in_its_own_order():
     arms = SIZES["small"].arms
     runs = planned_runs(campaign("small"), (), 1)
