@@ -140,7 +140,7 @@ def test_without_a_terminal_plain_lines_are_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     where = ["--address", server.commands_address, "--events", server.events_address]
-    monkeypatch.setattr(ctl, "_watch", lambda options: ctl._say(" ".join(options.words)))
+    monkeypatch.setattr(ctl, "_watch", lambda options: ctl.say(" ".join(options.words)))
 
     assert ctl.main([*where, "console"]) == 0
 
