@@ -1,11 +1,8 @@
-"""One training run: the loop, its checkpoints and its clock."""
+"""One training run: the loop and its clock."""
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +11,7 @@ from accelerate.utils import broadcast
 from torch import Tensor
 
 from perceivers.architecture import Architecture
-from perceivers.checkpoint import Checkpoint, save_checkpoint
+from perceivers.checkpoint import Checkpoint
 from perceivers.errors import PerformerError
 from perceivers.model import PerceiverS
 from perceivers.vocabulary import Flavour
@@ -23,6 +20,7 @@ from training.data.prefetch import drawing_ahead
 from training.data.preparation import prepare, print_report
 from training.run.data import TOKENS, licence_of, open_data
 from training.run.fusing import fuse_blocks, unfused
+from training.run.keeping import Keeper
 from training.run.learning_curve import LearningCurve, Point
 from training.run.next_steps import next_steps
 from training.run.optimizers import CLIP_NORM, Optimizers
@@ -95,6 +93,14 @@ class Trainer:
         self.average: WeightAverage | None = None
         if options.average:
             self.average = WeightAverage(self._plain_model, options.average)
+        self.keeper = Keeper(
+            self.run,
+            self.architecture,
+            self.data.flavour,
+            self._plain_model,
+            self.optimizers,
+            self.average,
+        )
         if resumed is None:
             return
         self.optimizers.restore(resumed.resume)
@@ -248,7 +254,7 @@ class Trainer:
         """
         device, share = self.accelerator.device, self.options.rehearsal
         plain = unfused() if self.options.fuse else nullcontext()  # it takes seconds to load
-        with self._weights_to_play() as model, self.accelerator.autocast(), plain:
+        with self.keeper.weights_to_play() as model, self.accelerator.autocast(), plain:
             self._on_data = nll = mean_nll(model, self.data.validation, device)
             if self.data.rehearsal:
                 self._on_rehearsal = mean_nll(model, self.data.rehearsal, device)
@@ -264,41 +270,9 @@ class Trainer:
             line += f"  (new pieces {self._on_data:.3f}, starter set {self._on_rehearsal:.3f})"
         self._say(line)
 
-    @contextmanager
-    def _weights_to_play(self) -> Iterator[PerceiverS]:
-        """Yield the model with the weights that are validated and played."""
-        if self.average is None:
-            yield self._plain_model
-            return
-        with self.average.inside(self._plain_model):
-            yield self._plain_model
-
     def _save(self, name: str) -> None:
-        if not self._is_main:
-            return
-        checkpoint = self._played_checkpoint() if name == BEST else self._whole_checkpoint()
-        try:
-            save_checkpoint(self.run / name, checkpoint)
-        except (OSError, RuntimeError) as error:  # torch's writer raises either
-            raise PerformerError(
-                f"{self.run / name}: cannot be saved ({_first_line(error)}); is the disk full? "
-                "The checkpoints saved before stay, and the same command goes on from there"
-            ) from error
-
-    def _played_checkpoint(self) -> Checkpoint:
-        with self._weights_to_play() as model:
-            return self._checkpoint(model, resume={})
-
-    def _whole_checkpoint(self) -> Checkpoint:
-        average = {} if self.average is None else {"average": self.average.state()}
-        return self._checkpoint(self._plain_model, self.optimizers.state() | average)
-
-    def _checkpoint(self, model: PerceiverS, resume: dict[str, Any]) -> Checkpoint:
-        weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-        if self.average is not None:  # the average leaves the model again before this is saved
-            weights = {name: value.clone() for name, value in weights.items()}
-        progress = asdict(self.progress)
-        return Checkpoint(self.architecture, weights, progress, resume, self.data.flavour)
+        if self._is_main:
+            self.keeper.save(name, self.progress)
 
     def _record(self, point: Point) -> None:
         self._last_point = point
@@ -340,10 +314,6 @@ class Trainer:
     def _say(self, text: str) -> None:
         if self._is_main:
             print(text, flush=True)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _seed_of(seed: int, step: int, rank: int) -> int:
