@@ -232,7 +232,8 @@ def test_crops_with_a_random_start_have_the_whole_context(store: TokenStore):
     assert full.float().mean() > 0.5  # all but those of the piece of 10 tokens
 
 
-IN_PROCESSES = pytest.param(2, marks=pytest.mark.processes)
+SO_MANY = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # for one processor
+IN_PROCESSES = pytest.param(2, marks=[pytest.mark.processes, SO_MANY])
 
 
 @pytest.mark.parametrize("processes", [0, IN_PROCESSES])
