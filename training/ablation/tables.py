@@ -34,7 +34,8 @@ and all other lengths in proportion: its short scales of 128, 256 and 512 tokens
 1,024 and 2,048. It sees a thirtieth of an epoch. What it says of long contexts is a hint at most.
 `--preset small` asks what decides the form of the shipped model, of that model itself with 4,096
 tokens of context, a quarter of an epoch long; only the arms that matter for it are run. With
-`--tokens-per-run 15728640` two of them go on to three quarters of an epoch.
+`--tokens-per-run 15728640` two of them go on to three quarters of an epoch. Tables of the same
+preset with more tokens ask again what a short run may have answered wrongly.
 """
 ABSENT = "—"
 NOT_RUN = "not run yet"
