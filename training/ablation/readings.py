@@ -50,9 +50,9 @@ READINGS: dict[tuple[str, str], str] = {
     ),
     (EIGHTFOLD, "bands"): (
         "This order has changed, too: full attention among the latents was behind by 0.04 and 0.10 "
-        "and is ahead by 0.024. So exact streaming costs something, once a model has learnt what is "
-        "near; it is two fifths of what the plain decoder is ahead by. What remains is two layers "
-        "that see the embeddings of everything where the decoder has two more that see what the "
+        "and is ahead by 0.024. So exact streaming costs something, once a model has learnt what "
+        "is near; it is two fifths of what the plain decoder is ahead by. What remains: two "
+        "layers see the embeddings of everything where those of the decoder see what the "
         "layers below have made of the last 256. One seed."
     ),
     ("proxy", "baselines"): (

@@ -69,12 +69,17 @@ def document(results: Sequence[Result]) -> str:
 def _campaign_section(results: Sequence[Result]) -> str:
     campaign = results[0].run.campaign
     comparison = Comparison(results)
-    sections = [_campaign_head(results)]
-    for experiment in experiments(campaign.reference, SIZES[campaign.size].arms):
-        found = [_results_of(arm, results) for arm in experiment.arms]
-        if any(found):
-            sections.append(_experiment_section(experiment, found, comparison, campaign))
-    return "\n".join(sections)
+    found = [
+        (experiment, [_results_of(arm, results) for arm in experiment.arms])
+        for experiment in experiments(campaign.reference, SIZES[campaign.size].arms)
+    ]
+    tried = [each for each in found if any(each[1][1:])]  # something beside the reference
+    begun = [each for each in found if any(each[1])]
+    sections = [
+        _experiment_section(experiment, of_arms, comparison, campaign)
+        for experiment, of_arms in tried or begun
+    ]
+    return "\n".join([_campaign_head(results), *sections])
 
 
 def _campaign_head(results: Sequence[Result]) -> str:
