@@ -21,6 +21,7 @@ NAMED = re.compile(r"`((?:daemon|docs|export|perceivers|tests|training)/[\w./-]+
 SHORT_PATH = re.compile(r"`((?:\w+/)+\w+\.py)`")  # within a package that the text is about
 MEMBER = re.compile(r"`([A-Z][a-z]\w*)\.([a-z_]\w*)")
 PACKAGES = ("daemon", "export", "perceivers", "tests", "training")
+MODULES = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -55,7 +56,7 @@ def test_modules_and_folders_that_are_named_are_there(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_that_are_named_in_short_are_there(document: Path) -> None:
     named = set(SHORT_PATH.findall(document.read_text("utf-8")))
-    modules = [path.as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    modules = [path.as_posix() for path in MODULES]
 
     assert {
         name for name in named if not any(path.endswith(f"/{name}") for path in modules)
@@ -65,11 +66,10 @@ def test_modules_that_are_named_in_short_are_there(document: Path) -> None:
 def members() -> dict[str, set[str]]:
     """Return what each class of this project defines, by its name."""
     found: dict[str, set[str]] = defaultdict(set)
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    found[node.name] |= set(_defined(node))
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found[node.name] |= set(_defined(node))
     return found
 
 
